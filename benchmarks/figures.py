@@ -1,0 +1,113 @@
+"""The figures: what is measured, on whom, how much of it, and the bars trioakt has set itself. Pure data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """How a value is written: times `scale`, with `digits` decimals, before `suffix`."""
+
+    suffix: str
+    scale: float = 1.0
+    digits: int = 0
+
+    def show(self, value: float) -> str:
+        """Write a value for people."""
+        return f"{value * self.scale:,.{self.digits}f}{self.suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class AtLeast:
+    """Reached when trioakt's value is `factor` times another contender's, or more."""
+
+    factor: float
+    against: str = "floor"
+    stretch: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """Reached when trioakt's value is `limit` or less."""
+
+    limit: float
+    stretch: float | None = None
+
+
+PER_SECOND = Unit(" /s")
+BYTES = Unit(" B")
+MEGABYTES = Unit(" MB", 1e-6)
+MILLISECONDS = Unit(" ms", 1e3, 2)
+TIMES = Unit(" x", 1.0, 2)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table."""
+
+    title: str
+    workload: str
+    args: tuple[int, ...]
+    quick: tuple[int, ...]
+    unit: Unit = PER_SECOND
+    contenders: tuple[str, ...] = ("trioakt", "floor")
+    bars: tuple[AtLeast | AtMost, ...] = ()
+    rounds: int | None = None
+    """How many measurements of each contender; None takes the run's."""
+
+
+PEERS = ("naive", "pykka", "pykka2", "triotp")
+TASKS = ("bare", "pykka")
+
+FIGURES = {
+    "tell": Figure(
+        "tell, bursts, async handler", "tell", (300,), (5,), contenders=("trioakt", "floor", *PEERS),
+        bars=(AtLeast(0.60, stretch=0.85), AtLeast(10, "naive"), AtLeast(2.5, "pykka")),
+    ),
+    "tell-plain": Figure(
+        "tell, bursts, plain handler", "tell_plain", (300,), (5,), bars=(AtLeast(0.60, stretch=0.85),),
+    ),
+    "tell-yield": Figure(
+        "tell, sender yields after each", "tell_yield", (100_000,), (2000,), contenders=("trioakt", "floor", "naive"),
+    ),
+    "ask": Figure(
+        "ask, one asker", "ask", (1, 30_000), (1, 500), contenders=("trioakt", "floor", *PEERS),
+        bars=(AtLeast(0.70, stretch=1.1),),
+    ),
+    "ask-100": Figure(
+        "ask, 100 askers", "ask", (100, 500), (100, 5), contenders=("trioakt", "floor", *PEERS),
+        bars=(AtLeast(0.65, stretch=1.2),),
+    ),
+    "ping-pong": Figure(
+        "ping-pong, per hop", "ping_pong", (100_000,), (2000,), contenders=("trioakt", "floor", "pykka", "pykka2"),
+        bars=(AtLeast(0.65, stretch=1.0),),
+    ),
+    "fan-out-1k": Figure(
+        "fan-out to 1,000 actors", "fan_out", (1000, 200), (1000, 2), bars=(AtLeast(0.65, stretch=1.0),),
+    ),
+    "fan-out-10k": Figure(
+        "fan-out to 10,000 actors", "fan_out", (10_000, 20), (1000, 2), bars=(AtLeast(0.65, stretch=1.0),),
+    ),
+    "spawn": Figure(
+        "spawn", "spawn", (10_000,), (200,), contenders=("trioakt", "floor", *TASKS),
+        bars=(AtLeast(0.45, "bare", stretch=0.8),),
+    ),
+    "idle-bytes": Figure(
+        "memory per idle actor", "idle_bytes", (20_000,), (500,), BYTES, contenders=("trioakt", "floor", *TASKS),
+        bars=(AtMost(3000, stretch=2000),),
+    ),
+    "answered-bytes": Figure("memory per actor that answered", "answered_bytes", (20_000,), (500,), BYTES),
+    "timer": Figure(
+        "timer lateness, p99, 100 floods", "timer", (100, 1000), (100, 50), MILLISECONDS,
+        bars=(AtMost(0.005, stretch=0.002),),
+    ),
+    "growth": Figure(
+        "cost per message, 10 → 100,000 actors", "growth", (10, 100_000, 20_000), (10, 1000, 50), TIMES,
+        bars=(AtMost(2.5, stretch=1.5),),
+    ),
+    "million": Figure(
+        "1,000,000 actors, each answering", "million", (1_000_000,), (2000,), MEGABYTES, rounds=1,
+        bars=(AtMost(3.5e9),),
+    ),
+}  # fmt: skip

@@ -1,0 +1,1 @@
+"""The kernel: one process, one tree of actors; it has no network words."""

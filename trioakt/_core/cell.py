@@ -1,0 +1,347 @@
+"""The cell runs one actor: it takes messages in, loops over them, and hands failures to supervision."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine
+from threading import get_ident
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
+
+from trioakt._core.ask import Ask, Holding, actor_failed, holdings, reschedule
+from trioakt._core.events import DeadLetterReason, MailboxHigh
+from trioakt._core.life import Life
+from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause, message_info
+from trioakt._core.nursery import passes_through
+from trioakt._core.orders import Order, State
+from trioakt._core.ref import ActorRef
+from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch
+from trioakt._core.standing import Factory
+from trioakt._core.supervising import Restart, Round, reinstate
+from trioakt._core.wake import WAKE
+from trioakt.errors import ActorStoppedError, MailboxFullError, NoReplyError
+from trioakt.supervision import Failure
+
+if TYPE_CHECKING:
+    from trioakt._core.context import CoreContext
+    from trioakt._core.options import Options
+    from trioakt._core.system import CoreSystem
+
+Begun = Coroutine[Any, Any, None]
+_FINISHING = (Order.NONE, Order.STOP, Order.SHUTDOWN)  # orders under which a start that is done still counts
+
+
+class Cell(Life):
+    """One actor: its mailbox, its loop, and its place in the tree. It is the recipient behind a local ref."""
+
+    __slots__ = ("ref",)
+
+    def __init__(
+        self,
+        system: CoreSystem,
+        parent: Cell | None,
+        name: str,
+        factory: Factory,
+        args: tuple[object, ...],
+        options: Options,
+    ) -> None:
+        super().__init__(system, parent, name, factory, args, options)
+        self.prepare()
+        self.spawned = trio.current_time()
+        self.ref: ActorRef[Any] = ActorRef(self)
+
+    # -------------------------------------------------------------- taking messages
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes messages."""
+        return not self.closed
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Put an envelope into the mailbox and wake the loop; a closed actor makes it a dead letter."""
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(self.path)
+        if self.closed:
+            self.refuse(envelope, DeadLetterReason.STOPPED)
+            return
+        mailbox = self.mailbox
+        if mailbox is None:
+            mailbox = self.mailbox = self.options.mailbox()
+        if envelope.__class__ is Notice:
+            mailbox.put_notice(envelope)
+        else:
+            try:
+                outcome = mailbox.put(envelope)
+            except trio.WouldBlock:
+                raise MailboxFullError(f"the mailbox of {self.path} is full ({len(mailbox)})", self.path) from None
+            if outcome is not None:
+                self._overflow(outcome)
+        task = self.parked
+        if task is not None:
+            self.parked = None
+            reschedule(task, WAKE)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Put an envelope into the mailbox, waiting for room; when cancelled, it was not put there."""
+        await checkpoint()
+        while not self.closed and self.mailbox is not None and self.mailbox.full:
+            if self.senders is None:
+                self.senders = trio.lowlevel.ParkingLot()
+            self.attention = True
+            await self.senders.park()
+        if self.closed:
+            raise ActorStoppedError(f"{self.path} has stopped, it takes no more messages", self.path)
+        self.deliver(envelope)
+
+    def signal(self, signal: Signal) -> None:
+        """Act on a signal at once; nothing bounds these."""
+        match signal:
+            case Stop():
+                self.command(Order.STOP)
+            case Kill():
+                self.command(Order.KILL)
+            case Reinstate():
+                reinstate(self)
+            case Watch(watcher):
+                if self.state is State.STOPPED:
+                    watcher.terminated(self.ref, self.cause)
+                else:
+                    self.watchers = self.watchers or {}
+                    self.watchers[watcher] = None
+            case Unwatch(watcher):
+                if self.watchers is not None:
+                    self.watchers.pop(watcher, None)
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        """Hear that a watched actor has ended: the news queues behind what that actor had sent."""
+        if not self.closed:
+            self.deliver(Notice(Terminated(ref, cause), ref))
+
+    def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
+        """Make an envelope a dead letter and end its asker's wait."""
+        if envelope.__class__ is Notice:
+            return
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
+        self.system.dead_letter(envelope.message, envelope.sender, self.ref, reason)
+
+    def turn_away(self) -> None:
+        """Close, and refuse everything that waits."""
+        self.closed = True
+        self.state = State.STOPPING
+        mailbox, self.mailbox = self.mailbox, None
+        front, self.front = self.front, None
+        stashed, self.stashed = self.stashed, None
+        left = [*(front or ()), *(stashed or ())]
+        while mailbox is not None and (envelope := mailbox.get()) is not None:
+            left.append(envelope)
+        for envelope in left:
+            self.refuse(envelope, DeadLetterReason.STOPPED)
+
+    # ------------------------------------------------------------------- the task
+
+    async def run(self) -> None:
+        """Be the actor's task, from the first ``pre_start`` to the end of the last child and hook."""
+        try:
+            while await self._live():
+                pass
+            self.turn_away()
+            await self.stop_children()
+        except BaseException:
+            self.command(Order.KILL)  # cancelled from outside: the whole system ends
+            raise
+        finally:
+            self.turn_away()
+            try:
+                await self.wind_up()
+            finally:
+                self.finish()
+
+    async def _live(self) -> bool:
+        """Live one life; True when another one is to follow."""
+        try:
+            await self.start()
+            if self.order in _FINISHING and self.actor is not None:
+                self.announce()
+                await self._serve()
+        except BaseException as error:
+            if passes_through(error):
+                raise
+            await self._failed_to_live(error)
+        while self.order is Order.RESTART:
+            await self.renew()
+        return self.order is Order.NONE
+
+    async def _failed_to_live(self, error: BaseException) -> None:
+        """Decide about an actor whose start, mailbox or loop broke: there is no sound instance to resume."""
+        self.actor, self.scope = None, None
+        if not self.started:
+            self._start_error = error
+            self.command(Order.KILL)
+            return
+        self.fail(error)
+        suspended = self.suspended
+        while self.suspended and self.order is Order.NONE:
+            await self.park()
+        if self.order is Order.NONE and suspended:
+            again = Restart(Failure.of(error), error, None, 0.0, Round([self]))
+            self.command(Order.RESTART, restart=again)
+        elif self.order is Order.NONE:
+            self.command(Order.SHUTDOWN, cause=TerminationCause("FAILED", Failure.of(error)))
+
+    async def _serve(self) -> None:
+        """Handle messages until an order ends this life."""
+        begun = await self._loop(self.ctx, None, armed=False)
+        if begun is not None:
+            # Plain handlers cannot be cancelled, so an actor gets its scope with the first async one.
+            task = current_task()
+            holdings[task] = Holding(self.ref)
+            try:
+                with trio.CancelScope() as self.scope:
+                    self._hurry(self.scope)
+                    await self._loop(self.ctx, begun, armed=True)
+            finally:
+                del holdings[task]
+                self.scope = None
+        if self.turn is not None:
+            await self.turn.drain()
+
+    def new_context(self) -> CoreContext:
+        """Make what a handler is given."""
+        return self.system.context_class(self)
+
+    async def run_beside(self) -> None:
+        """Loop in a task beside the actor's own, while its handler waits; ends when the turn is wanted back."""
+        task = current_task()
+        holdings[task] = Holding(self.ref)
+        try:
+            await self._loop(self.new_context(), None, armed=True, at_home=False)
+        except BaseException as error:
+            if passes_through(error):
+                raise
+            self.fail(error)
+        finally:
+            del holdings[task]
+
+    async def _loop(self, ctx: CoreContext, begun: Begun | None, *, armed: bool, at_home: bool = True) -> Begun | None:
+        """Take and handle envelopes, one at a time; this is the path of every message.
+
+        An unarmed loop has no cancel scope around it: when it meets an async handler it returns the coroutine, which
+        is then given to an armed loop as ``begun``.
+        """
+        budget = turn = self.system.turn
+        task, unpark = current_task(), self._unpark
+        while True:
+            if begun is None:
+                if self.attention and await self._attend(at_home=at_home):
+                    return None
+                mailbox = self.mailbox
+                envelope = self.front.popleft() if self.front else None if mailbox is None else mailbox.get()
+                if envelope is None:
+                    ctx.envelope = None
+                    self.parked = task
+                    await wait_task_rescheduled(unpark)
+                    budget = turn
+                    continue
+                if envelope.__class__ is not Envelope and not self._admit(envelope):
+                    continue
+                ctx.envelope = envelope
+            else:
+                envelope = cast("Envelope", ctx.envelope)
+            try:
+                result = self.behavior(ctx, envelope.message) if begun is None else begun
+                if result.__class__ is CoroutineType or hasattr(result, "__await__"):
+                    if not armed:
+                        return cast("Begun", result)
+                    begun = None
+                    if isinstance(envelope, Ask) and message_info(envelope.message).cancellable:
+                        await self._cancellably(envelope, cast("Begun", result))
+                    else:
+                        await cast("Begun", result)
+            except BaseException as error:
+                begun = None
+                if passes_through(error):
+                    self._cut_off(envelope)
+                    raise
+                self._handler_failed(error, envelope)
+            self.handled += 1
+            if isinstance(envelope, Ask) and envelope.holder is self:
+                self._unanswered(envelope)
+            budget -= 1
+            if not budget:
+                budget = turn
+                await checkpoint()
+
+    async def _attend(self, *, at_home: bool) -> bool:
+        """Look up before the next message; True when this loop has to end."""
+        while True:
+            if self.order is not Order.NONE:
+                return True
+            if self.suspended:
+                await self.park()
+            elif self.turn is not None and self.turn.wanted(at_home=at_home):
+                if not at_home:
+                    return True
+                await self.turn.lend()
+            else:
+                break
+        if self.senders and self.mailbox is not None and not self.mailbox.full:
+            self.senders.unpark()
+        self.attention = bool(self.front) or bool(self.senders)
+        return False
+
+    def _admit(self, envelope: Envelope) -> bool:
+        """Look at an envelope that is more than a plain message; False when it needs no handler."""
+        message = envelope.message
+        if isinstance(envelope, Ask):
+            if envelope.given_up:
+                self.refuse(envelope, DeadLetterReason.ASKER_GONE)
+                return False
+            envelope.holder = self
+        elif message.__class__ is PoisonPill:
+            self.command(Order.STOP)
+            return False
+        elif message.__class__ is Terminated:
+            if self.watching is None or message.ref not in self.watching:
+                return False
+            self.watching.discard(message.ref)
+        return True
+
+    async def _cancellably(self, ask: Ask, handling: Begun) -> None:
+        """Await a handler that ends when its asker gives up; that is no failure."""
+        with trio.CancelScope(deadline=ask.deadline) as scope:
+            ask.scope = scope
+            await handling
+        ask.scope = None
+
+    # --------------------------------------------------------------------- failures
+
+    def _handler_failed(self, error: BaseException, envelope: Envelope) -> None:
+        if isinstance(envelope, Ask):
+            if envelope.given_up and isinstance(error, trio.TooSlowError):
+                return  # it gave up together with its asker, in ctx.ask: that is no failure of this actor
+            if envelope.pending and envelope.holder is self:
+                envelope.fail(actor_failed(self.path, f"failed on {type(envelope.message).__name__}", error))
+        self.fail(error, envelope.message)
+
+    def _cut_off(self, envelope: Envelope) -> None:
+        """End the wait for a message whose handler was cancelled."""
+        if isinstance(envelope, Ask) and envelope.pending and envelope.holder is self:
+            if self.restart is not None:
+                envelope.fail(actor_failed(self.path, "was restarted", self.restart.error))
+            else:
+                envelope.fail(ActorStoppedError(f"{self.path} was stopped while it answered", self.path))
+
+    def _unanswered(self, ask: Ask) -> None:
+        if ask.pending:
+            text = f"{self.path} ended its handler of {type(ask.message).__name__} without a reply"
+            ask.fail(NoReplyError(text, self.path))
+
+    def _overflow(self, outcome: Envelope | int) -> None:
+        if isinstance(outcome, int):
+            self.publish(MailboxHigh, outcome)
+        else:
+            error = MailboxFullError(f"the mailbox of {self.path} is full", self.path)
+            self.refuse(outcome, DeadLetterReason.MAILBOX_FULL, error)

@@ -1,0 +1,256 @@
+"""The phases of an actor's life that are not handling messages: starting, being made again, winding up."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
+
+from trioakt._core.actor import Actor
+from trioakt._core.ask import Holding, actor_failed, holdings, reschedule
+from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped
+from trioakt._core.nursery import passes_through
+from trioakt._core.orders import Order, State
+from trioakt._core.possessions import Possessions
+from trioakt._core.standing import Standing
+from trioakt._core.supervising import supervise
+from trioakt._core.turn import Turn
+from trioakt._core.wake import WAKE
+from trioakt.errors import ActorStoppedError, StartError
+from trioakt.supervision import Failure
+
+if TYPE_CHECKING:
+    from trioakt._core.context import CoreContext
+
+_log = logging.getLogger("trioakt")
+
+
+class Life(Standing):
+    """What happens to an actor beside its messages; each phase runs in the actor's own task."""
+
+    __slots__ = ("_possessions", "_start_error", "_starters", "ctx")
+
+    ctx: CoreContext
+    _possessions: Possessions | None
+    _start_error: BaseException | None
+    _starters: tuple[Task, ...]
+
+    def prepare(self) -> None:
+        """Set up what a life may come to possess."""
+        self._possessions = None
+        self._start_error = None
+        self._starters = ()
+
+    # --------------------------------------------- what a life needs of its cell
+
+    def new_context(self) -> CoreContext:
+        """Make what a handler is given."""
+        raise NotImplementedError
+
+    async def run_beside(self) -> None:
+        """Go on with the mailbox in a task of its own."""
+        raise NotImplementedError
+
+    # ---------------------------------------------------------------- possessions
+
+    def own(self) -> Possessions:
+        """Return what this life owns.
+
+        Raises:
+            RuntimeError: This life is over, or has come to its last hook.
+        """
+        if self._possessions is None:
+            if self.actor is None:
+                raise RuntimeError(f"{self.path}: this life of the actor is over, it owns nothing any more")
+            self._possessions = Possessions(self)
+        return self._possessions
+
+    def task_failed(self, error: BaseException) -> None:
+        """Take the failure of one of this actor's own tasks or resources as the actor's."""
+        if self.started:
+            self.fail(error)
+        else:
+            self._start_error = error
+            self.interrupt()
+
+    def fail(self, error: BaseException, message: Any = None) -> None:
+        """Hand a failure to supervision, which decides at once."""
+        failure = Failure.of(error)
+        _log.error("%s failed: %s", self.path, failure)
+        supervise(self, failure, error, message)
+
+    # ------------------------------------------------------------------- starting
+
+    async def wait_started(self) -> None:
+        """Wait until the first ``pre_start`` is done.
+
+        Raises:
+            StartError: It failed; nothing is left of the actor.
+        """
+        if not self.started and self.state is not State.STOPPED:
+            task = current_task()
+            self._starters = (*self._starters, task)
+            await wait_task_rescheduled(lambda _: self._forget_starter(task))
+        if not self.started:
+            cause = self._start_error or ActorStoppedError(f"{self.path} was stopped while it started", self.path)
+            raise StartError(f"{self.path} did not start: {type(cause).__name__}", self.path) from cause
+
+    async def start(self) -> None:
+        """Make the instance from the recipe and run its ``pre_start``, within ``init_timeout``."""
+        actor = self.factory(*self.args)
+        if not isinstance(actor, Actor):
+            raise TypeError(f"the factory of {self.path} must return an Actor, it returned a {type(actor).__name__}")
+        self.strategy = actor.supervision
+        self.ctx = self.new_context()
+        self.behavior = actor.receive
+        self.behaviors = ()
+        if self.options.reentrancy is not None:
+            self.turn = Turn(self, self.options.reentrancy.max_in_flight)
+        self.actor = actor
+        if type(actor).pre_start is not Actor.pre_start:
+            await self._pre_start(actor)
+
+    async def _pre_start(self, actor: Actor) -> None:
+        task = current_task()
+        holdings[task] = Holding(self.ref)
+        try:
+            with trio.move_on_after(self.options.init_timeout) as self.scope:
+                self._hurry(self.scope)
+                await _called(actor.pre_start, self.ctx)
+            if self._start_error is not None:
+                raise self._start_error
+            if self.scope.cancelled_caught and self.order is Order.NONE:
+                raise trio.TooSlowError(f"pre_start took longer than {self.options.init_timeout} s")
+        except BaseException:
+            self.actor = None  # it never lived: no post_stop
+            raise
+        finally:
+            self.scope = None
+            del holdings[task]
+
+    def announce(self) -> None:
+        """Tell those who wait that this life has begun."""
+        self.state = State.RUNNING
+        restart, self.restart = self.restart, None
+        if not self.started:
+            self.started = True
+            self.publish(ActorStarted)
+            self._wake_starters()
+        if restart is not None:
+            self.restarts += 1
+            self.system.tally.restarts += 1
+            self.publish(ActorRestarted, restart.failure, self.restarts)
+            restart.round.leave(self)
+
+    # ------------------------------------------------------------------ made again
+
+    async def renew(self) -> None:
+        """Take the failed instance down and wait for the moment to make a new one; a new order cuts this short."""
+        restart = self.restart
+        assert restart is not None
+        self.order = Order.NONE
+        self.state = State.RESTARTING
+        self.suspended = False
+        with trio.CancelScope() as self.scope:
+            actor, self.actor = self.actor, None
+            if actor is not None:
+                self.ctx.envelope = None
+                await self._hook(actor.pre_restart, self.ctx, restart.error, restart.message)
+            await self.stop_children()
+            await self._end_tasks()
+            await self._let_go(actor_failed(self.path, "was restarted", restart.error))
+            self.unstash(None)
+            await trio.sleep(restart.delay)
+            await restart.round.join(self)
+        self.scope = None
+
+    # ------------------------------------------------------------------ winding up
+
+    async def stop_children(self) -> None:
+        """Order the children to stop as this actor was ordered to, and wait until they have."""
+        sent = Order.NONE
+        while self.children:
+            order = max(self.order, Order.STOP) if self.closed else Order.SHUTDOWN
+            if order > sent:
+                sent = order
+                for child in tuple(self.children.values()):
+                    child.command(order)
+            await self.park()
+
+    async def wind_up(self) -> None:
+        """Stop children, end tasks, run ``post_stop``, leave resources: shielded, each part with its own deadline."""
+        if self.children:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.system.shutdown_timeout):
+                await self.stop_children()
+        try:
+            await self._end_tasks()
+            actor, self.actor = self.actor, None
+            if actor is not None and type(actor).post_stop is not Actor.post_stop:
+                self.ctx.envelope = None
+                await self._hook(actor.post_stop, self.ctx)
+        finally:
+            await self._let_go(ActorStoppedError(f"{self.path} stopped before it answered", self.path))
+
+    def finish(self) -> None:
+        """Leave the tree and tell everybody who waits for the end."""
+        self.state = State.STOPPED
+        self.closed = True
+        if self.restart is not None:
+            self.restart.round.leave(self)
+        self.leave_tree()
+        if self.started:
+            self.publish(ActorStopped, self.cause)
+        watchers, self.watchers = self.watchers or {}, None
+        for watcher in watchers:
+            watcher.terminated(self.ref, self.cause)
+        self._wake_starters()
+        self.behaviors, self.turn, self.mailbox = (), None, None
+        del self.behavior
+
+    async def _end_tasks(self) -> None:
+        if self._possessions is not None:
+            await self._hook(self._possessions.tasks.close)
+        turn, self.turn = self.turn, None
+        if turn is not None:
+            await self._hook(turn.drain)
+
+    async def _let_go(self, error: BaseException) -> None:
+        """Leave the resources of this life, and tell those it owes an answer."""
+        possessions, self._possessions = self._possessions, None
+        if possessions is not None:
+            await self._hook(possessions.resources.close)
+            possessions.break_promises(error)
+
+    async def _hook(self, hook: Callable[..., Awaitable[None] | None], *args: object) -> None:
+        """Run a part of the end, shielded, for at most ``stop_grace`` seconds; its failure is told and nothing more."""
+        grace = self.options.stop_grace
+        try:
+            with trio.CancelScope(shield=True, deadline=trio.current_time() + grace) as scope:
+                await _called(hook, *args)
+            if scope.cancelled_caught:
+                raise trio.TooSlowError(f"{hook.__name__} took longer than the stop_grace of {grace} s")
+        except BaseException as error:
+            if passes_through(error):
+                raise
+            failure = Failure.of(error)
+            _log.error("%s failed while it ended: %s", self.path, failure)
+            self.failures += 1
+            self.publish(ActorFailed, failure)
+
+    def _wake_starters(self) -> None:
+        starters, self._starters = self._starters, ()
+        for task in starters:
+            reschedule(task, WAKE)
+
+    def _forget_starter(self, task: Task) -> Abort:
+        self._starters = tuple(each for each in self._starters if each is not task)
+        return Abort.SUCCEEDED
+
+
+async def _called(hook: Callable[..., Awaitable[None] | None], *args: object) -> None:
+    result = hook(*args)
+    if result is not None:
+        await result

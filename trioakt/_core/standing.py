@@ -1,0 +1,265 @@
+"""Where an actor stands: its place in the tree, its state, and what it has been told to do next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
+
+from trioakt._core.address import Address
+from trioakt._core.ask import reschedule
+from trioakt._core.events import Event
+from trioakt._core.message import Envelope, TerminationCause
+from trioakt._core.orders import Order, State
+from trioakt._core.overview import ActorStatistics
+from trioakt._core.wake import WAKE
+from trioakt.supervision import Ledger, Strategy
+
+if TYPE_CHECKING:
+    from trioakt._core.actor import Actor, Handler
+    from trioakt._core.cell import Cell
+    from trioakt._core.mailbox import Mailbox
+    from trioakt._core.options import Options
+    from trioakt._core.ref import ActorRef
+    from trioakt._core.signals import Watcher
+    from trioakt._core.supervising import Restart
+    from trioakt._core.system import CoreSystem
+    from trioakt._core.turn import Turn
+
+Factory = Callable[..., Any]
+
+
+class Standing:
+    """All the state of one actor, and the orders given to it.
+
+    What few actors need is ``None`` until it is first needed, so that an idle actor is little more than its task.
+    """
+
+    __slots__ = (
+        "actor",
+        "args",
+        "attention",
+        "behavior",
+        "behaviors",
+        "cause",
+        "children",
+        "closed",
+        "factory",
+        "failures",
+        "front",
+        "handled",
+        "ledgers",
+        "mailbox",
+        "name",
+        "options",
+        "order",
+        "parent",
+        "parked",
+        "restart",
+        "restarts",
+        "scope",
+        "senders",
+        "spawned",
+        "started",
+        "stashed",
+        "state",
+        "strategy",
+        "suspended",
+        "system",
+        "turn",
+        "watchers",
+        "watching",
+    )
+
+    ref: ActorRef[Any]
+
+    def __init__(
+        self,
+        system: CoreSystem,
+        parent: Cell | None,
+        name: str,
+        factory: Factory,
+        args: tuple[object, ...],
+        options: Options,
+    ) -> None:
+        self.system = system
+        self.parent = parent
+        self.name = name
+        self.factory = factory
+        self.args = args
+        self.options = options
+        self.state = State.STARTING
+        self.started = False
+        self.spawned = 0.0
+        self.strategy: Strategy = system.supervision
+        self.ledgers: dict[bool, Ledger] | None = None
+        self.children: dict[str, Cell] = _NO_CHILDREN
+        self.watchers: dict[Watcher, None] | None = None
+        self.watching: set[ActorRef[Any]] | None = None
+
+        self.actor: Actor | None = None
+        self.behavior: Handler = _no_behavior
+        self.behaviors: tuple[Handler, ...] = ()
+
+        self.mailbox: Mailbox | None = None
+        self.front: deque[Envelope] | None = None
+        self.stashed: deque[Envelope] | None = None
+        self.senders: trio.lowlevel.ParkingLot | None = None
+        self.closed = False
+
+        self.parked: Task | None = None
+        self.scope: trio.CancelScope | None = None
+        self.turn: Turn | None = None
+        self.attention = False
+        self.order = Order.NONE
+        self.suspended = False
+        self.restart: Restart | None = None
+        self.cause = TerminationCause.STOPPED
+
+        self.handled: int = 0
+        self.failures: int = 0
+        self.restarts: int = 0
+
+    @property
+    def path(self) -> str:
+        """The path from the root."""
+        names: list[str] = []
+        node: Standing | None = self
+        while node is not None:
+            names.append(node.name)
+            node = node.parent
+        return "/" + "/".join(reversed(names))
+
+    @property
+    def address(self) -> str:
+        """The full address."""
+        return str(Address(self.system.name, self.system.node, self.path))
+
+    def statistics(self) -> ActorStatistics:
+        """Return the figures of this actor."""
+        waiting = (0 if self.mailbox is None else len(self.mailbox)) + len(self.front or ())
+        return ActorStatistics(
+            state=State.SUSPENDED if self.suspended and self.state is State.RUNNING else self.state,
+            depth=waiting,
+            stashed=len(self.stashed or ()),
+            handled=self.handled,
+            failures=self.failures,
+            restarts=self.restarts,
+            children=len(self.children),
+            uptime=self.system.now() - self.spawned,
+        )
+
+    def unstash(self, count: int | None) -> None:
+        """Put the oldest stashed envelopes, or all, in front of the mailbox."""
+        stashed = self.stashed
+        if not stashed:
+            return
+        chosen = [stashed.popleft() for _ in range(len(stashed) if count is None else count)]
+        self.front = self.front or deque()
+        self.front.extendleft(reversed(chosen))
+        self.attention = True
+
+    def adopt(self, child: Cell) -> None:
+        """Take a child into the tree."""
+        if not self.children:
+            self.children = {}
+        self.children[child.name] = child
+
+    def leave_tree(self) -> None:
+        """Leave the tree, and wake a parent that waits for its last child."""
+        tally = self.system.tally
+        tally.handled += self.handled
+        tally.failures += self.failures
+        if self.parent is not None:
+            del self.parent.children[self.name]
+            self.parent.wake()
+
+    def late_reply(self) -> None:
+        """Count a reply whose asker had gone."""
+        self.system.tally.late_replies += 1
+
+    def publish(self, kind: type[Event], *details: object) -> None:
+        """Publish an event about this actor, if anybody wants it."""
+        self.system.publish(kind, self.ref, *details)
+
+    def ledger(self, *, group: bool) -> Ledger:
+        """Return the restart budget of this child, or of the group of its children."""
+        if self.ledgers is None:
+            self.ledgers = {}
+        return self.ledgers.setdefault(group, Ledger())
+
+    def command(self, order: Order, *, cause: TerminationCause | None = None, restart: Restart | None = None) -> None:
+        """Order what the actor's own task does next; a lesser order than the one in force changes nothing."""
+        if order < self.order or (order is self.order and restart is None):
+            return
+        if self.restart is not None:
+            self.restart.round.leave(self)
+        self.order = order
+        self.restart = restart
+        if order >= Order.STOP:
+            if not self.closed:
+                self.closed = True
+                self.cause = cause or (TerminationCause.KILLED if order is Order.KILL else TerminationCause.STOPPED)
+            if self.senders is not None:
+                self.senders.unpark_all()
+        for scope in self._scopes():
+            self._hurry(scope)
+        self.nudge()
+
+    def interrupt(self) -> None:
+        """Cancel the message in hand."""
+        for scope in self._scopes():
+            scope.cancel()
+
+    def nudge(self) -> None:
+        """Make the loop look up before its next message."""
+        self.attention = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Wake the task of this actor that is parked, if one is."""
+        task = self.parked
+        if task is not None:
+            self.parked = None
+            reschedule(task, WAKE)
+
+    async def park(self) -> None:
+        """Wait for ``wake``; may also return for no reason."""
+        self.parked = current_task()
+        await wait_task_rescheduled(self._unpark)
+
+    @contextmanager
+    def own_scope(self, scopes: set[trio.CancelScope], *, shield: bool) -> Generator[None]:
+        """Enter a scope that orders to this actor reach."""
+        with trio.CancelScope(shield=shield) as scope:
+            scopes.add(scope)
+            self._hurry(scope)
+            try:
+                yield
+            finally:
+                scopes.discard(scope)
+
+    def _scopes(self) -> tuple[trio.CancelScope, ...]:
+        own = () if self.scope is None else (self.scope,)
+        return own if self.turn is None else (*own, *self.turn.scopes)
+
+    def _hurry(self, scope: trio.CancelScope) -> None:
+        if self.order is Order.SHUTDOWN:
+            scope.deadline = min(scope.deadline, trio.current_time() + self.options.stop_grace)
+        elif self.order is Order.KILL or self.order is Order.RESTART:
+            scope.cancel()
+
+    def _unpark(self, _: object) -> Abort:
+        self.parked = None
+        return Abort.SUCCEEDED
+
+
+_NO_CHILDREN: dict[str, Any] = {}
+
+
+def _no_behavior(ctx: object, msg: object) -> None:
+    raise RuntimeError("an actor without an instance handles nothing")

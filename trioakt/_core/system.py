@@ -1,0 +1,282 @@
+"""The actor system: one flat nursery for every actor, the guardian at the top of the tree, look-up and the end."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from itertools import count
+from random import Random
+from threading import get_ident
+from types import MappingProxyType, TracebackType
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+
+import trio
+
+from trioakt._core.actor import Actor
+from trioakt._core.address import Address, check_name
+from trioakt._core.cell import Cell
+from trioakt._core.context import CoreContext
+from trioakt._core.dead_letters import DeadLetterOffice
+from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
+from trioakt._core.options import Options
+from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
+from trioakt._core.portal import Portal
+from trioakt._core.shutdown import ShutdownHook, shut_down, wait_for_the_last
+from trioakt._core.spawning import Spawner, kind_of
+from trioakt.supervision import OneForOne, Strategy
+
+if TYPE_CHECKING:
+    from trioakt._core.ref import ActorRef
+    from trioakt._core.standing import Standing
+
+T = TypeVar("T")
+
+
+class Guardian(Actor):
+    """The actor of the toolkit at the top of the tree: the parent of all that an application spawns at the top."""
+
+
+class CoreSystem(Spawner):
+    """Owns a tree of actors; an async context manager that can be entered once, and leaves nothing behind."""
+
+    context_class: ClassVar[type[CoreContext]] = CoreContext
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        supervision: Strategy = OneForOne(),  # noqa: B008 - frozen
+        init_timeout: float = 5.0,
+        stop_grace: float = 5.0,
+        shutdown_timeout: float = 60.0,
+        turn: int = 64,
+        extensions: Iterable[object] = (),
+        shutdown_hooks: Iterable[ShutdownHook] = (),
+        rng: Random | None = None,
+    ) -> None:
+        if not shutdown_timeout >= 0:
+            raise ValueError(f"shutdown_timeout must be a number of seconds from 0 on, got {shutdown_timeout!r}")
+        if turn < 1:
+            raise ValueError(f"turn must be at least 1 message, got {turn!r}")
+        self.name = check_name(name)
+        self.node = ""
+        self.options = Options(init_timeout=init_timeout, stop_grace=stop_grace)
+        self.supervision = self.options.with_changes({"supervision": supervision}).supervision or supervision
+        self.shutdown_timeout = shutdown_timeout
+        self.shutdown_hooks = tuple(shutdown_hooks)
+        self.turn = turn
+        self.rng = rng or Random()
+        self.events = EventStream()
+        self.numbers = count(1)
+        self.thread = 0
+        self.nursery: trio.Nursery
+        self.user: Cell
+        self._extensions = _by_type(extensions)
+        self._body = trio.CancelScope()
+        self._block: AbstractAsyncContextManager[None] | None = None
+        self.tally = Tally()
+        self._token: trio.lowlevel.TrioToken
+        self._office = DeadLetterOffice()
+        self._opened = 0.0
+        self._closed: float | None = None
+
+    # ------------------------------------------------------------------ the block
+
+    async def __aenter__(self) -> Self:
+        """Start the system."""
+        if self._block is not None:
+            raise RuntimeError(f"the system {self.name!r} can be entered once; make another one")
+        self._block = self._run()
+        await self._block.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Shut down in order after a normal end or ``shutdown()``; after an exception, stop everything at once."""
+        assert self._block is not None
+        return await self._block.__aexit__(kind, error, traceback)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncGenerator[None]:
+        failed: BaseException | None = None
+        try:
+            async with trio.open_nursery() as self.nursery:
+                try:
+                    self._open()
+                    with self._body:
+                        yield
+                    await shut_down(self)
+                except (Exception, KeyboardInterrupt, SystemExit) as error:
+                    failed = error  # it leaves the block as it is, not inside the nursery's group
+                    self.nursery.cancel_scope.cancel()
+                finally:
+                    await wait_for_the_last(self)
+        except BaseException as others:
+            if failed is None:
+                raise
+            more = _members(others)
+            raise BaseExceptionGroup(f"the body of {self.name} failed, and so did actors", [failed, *more]) from None
+        finally:
+            self._close()
+        if failed is not None:
+            raise failed
+
+    def _open(self) -> None:
+        self.thread = get_ident()
+        self._token = trio.lowlevel.current_trio_token()
+        self._opened = trio.current_time()
+        self.user = Cell(self, None, "user", Guardian, (), self.options)
+        self.nursery.start_soon(self.user.run, name="user")
+
+    def _close(self) -> None:
+        self._closed = trio.current_time()
+        self._office.flush()
+        self.events.close()
+
+    def shutdown(self) -> None:
+        """Ask for the end, from any task or thread: the body of the block is cancelled, then all is shut down."""
+        if self.thread in (0, get_ident()):
+            self._body.cancel()
+        else:
+            self._token.run_sync_soon(self._body.cancel)
+
+    async def run_until_signal(self) -> None:
+        """Wait for SIGINT or SIGTERM; only in the main thread, as Python hands signals to no other."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async for _ in signals:
+                return
+
+    # -------------------------------------------------------------------- look-up
+
+    @property
+    def address(self) -> str:
+        """The address of this node, ``trioakt://system[@host:port]``."""
+        return str(Address(self.name, self.node))
+
+    @property
+    def portal(self) -> Portal:
+        """How synchronous code in other threads reaches the actors.
+
+        Raises:
+            RuntimeError: The system has not been entered.
+        """
+        self._check_entered()
+        return Portal(self._token)
+
+    def actor(self, path_or_name: str) -> ActorRef | None:
+        """Return the actor at a path (``/user/bank/ada``), or at a name or path below ``/user`` (``bank/ada``)."""
+        self._check_entered()
+        if not path_or_name.startswith("/"):
+            path_or_name = f"{self.user.path}/{path_or_name}"
+        top, *names = path_or_name.removeprefix("/").split("/")
+        cell = self.user if top == self.user.name else None
+        for name in names:
+            cell = cell and cell.children.get(name)
+        return cell.ref if cell else None
+
+    def actors(self) -> tuple[ActorRef, ...]:
+        """Return the actors alive now, each parent before its children."""
+        return tuple(cell.ref for cell in self.cells() if cell is not self.user)
+
+    def tree(self) -> Tree:
+        """Return the live tree; print it for a drawing."""
+        nodes: list[TreeNode] = []
+        waiting = [(self.user, 0, True)]
+        while waiting:
+            cell, level, last = waiting.pop()
+            figures = cell.statistics()
+            nodes.append(TreeNode(cell.ref, kind_of(cell.factory), level, figures.state, figures.depth, last))
+            children = list(cell.children.values())
+            below = [(child, level + 1, child is children[-1]) for child in children]
+            waiting.extend(reversed(below))
+        return Tree(tuple(nodes))
+
+    def statistics(self) -> SystemStatistics:
+        """Return frozen figures about the system."""
+        tally, letters = self.tally, self._office.counts
+        alive: list[Cell] = list(self.cells())[1:] if self._block else []
+        return SystemStatistics(
+            actors=len(alive),
+            spawned=tally.spawned,
+            handled=tally.handled + sum(cell.handled for cell in alive),
+            failures=tally.failures + sum(cell.failures for cell in alive),
+            restarts=tally.restarts,
+            dead_letters=letters.total(),
+            dead_letters_by_reason=MappingProxyType(dict(letters)),
+            late_replies=tally.late_replies,
+            uptime=self.now() - self._opened,
+        )
+
+    def extension(self, kind: type[T]) -> T:
+        """Return the extension of this type that the system was given.
+
+        Raises:
+            ValueError: There is none.
+        """
+        found = next((each for each in self._extensions if isinstance(each, kind)), None)
+        if found is None:
+            raise ValueError(f"{self.name} has no extension of type {kind.__qualname__}; give it as extensions=[...]")
+        return found
+
+    # -------------------------------------------------- what the kernel reports here
+
+    def cells(self) -> Iterator[Cell]:
+        """Go through the cells of the tree, each parent before its children."""
+        waiting = [self.user]
+        while waiting:
+            cell = waiting.pop()
+            yield cell
+            waiting.extend(reversed(cell.children.values()))
+
+    def now(self) -> float:
+        """Return Trio's time in seconds; after the end, that of the end."""
+        return trio.current_time() if self._closed is None else self._closed
+
+    def publish(self, kind: type[Event], ref: ActorRef, *details: object) -> None:
+        """Publish an event, if anybody wants it."""
+        if self.events.wants(kind):
+            self.events.publish(kind(ref, self.now(), *details))
+
+    def dead_letter(self, message: Any, sender: ActorRef | None, recipient: ActorRef, reason: DeadLetterReason) -> None:
+        """Take a message that nobody handles."""
+        self._office.take(message, sender, recipient, reason, self.now())
+        self.publish(DeadLetter, recipient, message, sender, reason)
+
+    def fail(self, error: BaseException, cell: Standing) -> None:
+        """End the system with a failure that was escalated past the root: it leaves the block in a group."""
+        self.nursery.start_soon(_raise, error, name=f"failure of {cell.path}")
+
+    def wrong_thread(self, path: str) -> RuntimeError:
+        """Return the error for a call from outside the system's own thread."""
+        return RuntimeError(
+            f"{path} was called from another thread than that of its system {self.name!r}; use system.portal there"
+        )
+
+    def _check_entered(self) -> None:
+        if self._block is None:
+            raise RuntimeError(f"the system {self.name!r} has not been entered: use `async with`")
+
+    def _parent(self) -> Cell:
+        self._check_entered()
+        return self.user
+
+
+def _by_type(extensions: Iterable[object]) -> tuple[object, ...]:
+    given = tuple(extensions)
+    kinds = [type(each) for each in given]
+    for kind in kinds:
+        if kinds.count(kind) > 1:
+            raise ValueError(f"two extensions of type {kind.__qualname__}: they are found by their type")
+    return given
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    if isinstance(error, BaseExceptionGroup):
+        return cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return (error,)
+
+
+async def _raise(error: BaseException) -> NoReturn:
+    raise error

@@ -1,0 +1,158 @@
+"""Every exception trioakt raises on purpose; it knows nothing of how or where they come about.
+
+::
+
+    TrioaktError
+    ├── ActorError                 about one actor
+    │   ├── ActorNotFoundError
+    │   ├── ActorStoppedError
+    │   ├── ActorFailedError       the cause is the handler's exception
+    │   ├── NameTakenError
+    │   └── StartError             the cause is what pre_start or the factory raised
+    ├── DeliveryError              about one message
+    │   ├── MailboxFullError       also a trio.WouldBlock
+    │   ├── NoReplyError
+    │   ├── UnhandledMessageError
+    │   └── AskCycleError
+    ├── RemoteError                about the wire
+    │   ├── ProtocolError
+    │   ├── ConnectionLostError    also a trio.BrokenResourceError
+    │   ├── CodecError
+    │   └── RemoteActorError
+    └── ClusterError               about the cluster
+        ├── NodeUnreachableError
+        ├── NoQuorumError
+        ├── PlacementError
+        └── LeaseLostError
+
+Misuse of the library stays ``TypeError``, ``ValueError`` or ``RuntimeError``.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import trio
+
+
+class TrioaktError(Exception):
+    """Root of every error that trioakt raises on purpose."""
+
+
+class ActorError(TrioaktError):
+    """Something about one actor, whose path is in ``path``."""
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
+
+
+class ActorNotFoundError(ActorError):
+    """No actor lives at this path."""
+
+
+class ActorStoppedError(ActorError):
+    """The actor has stopped, or stopped before it came to this message."""
+
+
+class ActorFailedError(ActorError):
+    """The actor failed while handling this request; ``__cause__`` is its exception."""
+
+
+class NameTakenError(ActorError):
+    """The parent already has a child of this name."""
+
+
+class StartError(ActorError):
+    """The actor did not start; ``__cause__`` is what its factory or ``pre_start`` raised."""
+
+
+class DeliveryError(TrioaktError):
+    """Something about one message to the actor whose path is in ``path``."""
+
+    def __init__(self, text: str, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
+
+
+class MailboxFullError(DeliveryError, trio.WouldBlock):
+    """A bounded mailbox or a stash has no room for this message."""
+
+
+class NoReplyError(DeliveryError):
+    """The handler ended without replying, forwarding or keeping ``ctx.reply_to``."""
+
+
+class UnhandledMessageError(DeliveryError):
+    """The actor has no handler for this kind of request."""
+
+
+class AskCycleError(DeliveryError):
+    """Waiting for this reply would close a circle of actors that wait for each other.
+
+    ``cycle`` holds the paths in order, the first one again at the end.
+    """
+
+    def __init__(self, cycle: tuple[str, ...]) -> None:
+        super().__init__(
+            "these actors would wait for each other for ever: "
+            + " -> ".join(cycle)
+            + "; use tell, or give one of them reentrancy=Reentrancy() and ask with ctx.ask",
+            cycle[0],
+        )
+        self.cycle = cycle
+
+
+class RemoteError(TrioaktError):
+    """Something about the wire between two nodes."""
+
+
+class ProtocolError(RemoteError):
+    """The peer broke the protocol; the session was closed."""
+
+
+class ConnectionLostError(RemoteError, trio.BrokenResourceError):
+    """The link was lost; ``outcome`` says whether the message may have been handled."""
+
+    def __init__(self, text: str, outcome: Literal["unknown", "not_sent"] = "unknown") -> None:
+        super().__init__(text)
+        self.outcome: Literal["unknown", "not_sent"] = outcome
+
+
+class CodecError(RemoteError):
+    """A value could not be encoded or decoded; names the type and the path of the field."""
+
+    def __init__(self, text: str, type_name: str = "", field_path: str = "") -> None:
+        super().__init__(text)
+        self.type_name = type_name
+        self.field_path = field_path
+
+
+class RemoteActorError(RemoteError):
+    """What an actor of another node raised, as text: the exception itself does not travel."""
+
+    def __init__(self, type_name: str, text: str, traceback_text: str) -> None:
+        super().__init__(f"{type_name}: {text}")
+        self.type_name = type_name
+        self.text = text
+        self.traceback_text = traceback_text
+
+
+class ClusterError(TrioaktError):
+    """Something about the cluster as a whole."""
+
+
+class NodeUnreachableError(ClusterError):
+    """The node does not answer."""
+
+
+class NoQuorumError(ClusterError):
+    """The store has no quorum, so ownership cannot be proven."""
+
+
+class PlacementError(ClusterError):
+    """No live member can take this actor."""
+
+
+class LeaseLostError(ClusterError):
+    """The lease that proved ownership is gone."""

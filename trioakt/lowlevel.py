@@ -1,0 +1,61 @@
+"""The extension kit: the kernel's names for those who write mailboxes, recipients, strategies and patterns.
+
+Our own patterns are made of these names and the public ones alone.
+"""
+
+from trioakt._core.actor import Actor, Handler
+from trioakt._core.address import Address, check_name
+from trioakt._core.ask import Ask, ReplyTo, ask_all
+from trioakt._core.context import CoreContext
+from trioakt._core.events import DeadLetterReason, Event, EventStream, Missed, Subscription
+from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
+from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause
+from trioakt._core.options import Reentrancy, SpawnOptions
+from trioakt._core.ref import ActorRef, Recipient
+from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
+from trioakt._core.spawning import Spawner
+from trioakt._core.system import CoreSystem
+from trioakt.supervision import Directive, Failure, Ledger, Siblings, Strategy, Verdict
+
+__all__ = [
+    "Actor",
+    "ActorRef",
+    "Address",
+    "Ask",
+    "CoreContext",
+    "CoreSystem",
+    "DeadLetterReason",
+    "Directive",
+    "Envelope",
+    "Event",
+    "EventStream",
+    "Failure",
+    "Handler",
+    "Kill",
+    "Ledger",
+    "Mailbox",
+    "Missed",
+    "Notice",
+    "PoisonPill",
+    "Recipient",
+    "Reentrancy",
+    "Reinstate",
+    "ReplyTo",
+    "Siblings",
+    "Signal",
+    "SpawnOptions",
+    "Spawner",
+    "Stop",
+    "Strategy",
+    "Subscription",
+    "Terminated",
+    "TerminationCause",
+    "Unbounded",
+    "UnboundedQueue",
+    "Unwatch",
+    "Verdict",
+    "Watch",
+    "Watcher",
+    "ask_all",
+    "check_name",
+]
