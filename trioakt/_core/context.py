@@ -43,6 +43,11 @@ class Conversation:
         return None if self.envelope is None else self.envelope.sender
 
     @property
+    def asked(self) -> bool:
+        """Whether somebody waits, or has waited, for an answer to the message in hand."""
+        return isinstance(self.envelope, Ask)
+
+    @property
     def deadline(self) -> float:
         """When the asker stops waiting, in seconds on Trio's clock; ``inf`` without an asker or a deadline."""
         envelope = self.envelope
