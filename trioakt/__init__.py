@@ -1,7 +1,8 @@
 """An actor toolkit on Trio: supervision, typed asks and structured concurrency."""
 
 from trioakt._core.actor import Actor
-from trioakt._core.ask import ReplyTo, ask_all
+from trioakt._core.ask import ReplyTo
+from trioakt._core.asking import ask_all
 from trioakt._core.events import (
     ActorFailed,
     ActorPassivated,

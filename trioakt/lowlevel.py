@@ -5,7 +5,8 @@ Our own patterns are made of these names and the public ones alone.
 
 from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
-from trioakt._core.ask import Ask, ReplyTo, ask_all
+from trioakt._core.ask import Ask, ReplyTo
+from trioakt._core.asking import ask_all
 from trioakt._core.context import CoreContext
 from trioakt._core.events import DeadLetterReason, Event, EventStream, Missed, Subscription
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 from trioakt.supervision import OneForOne, Strategy
 
@@ -20,7 +20,7 @@ class Actor:
     ``supervision`` is how this actor treats the failures of its children.
     """
 
-    supervision: ClassVar[Strategy] = OneForOne()
+    supervision: Strategy = OneForOne()
 
     def pre_start(self, ctx: Context) -> Awaitable[None] | None:
         """Prepare; ``spawn`` returns when this is done, and raises ``StartError`` if it raises."""

@@ -23,7 +23,7 @@ def check_name(name: str) -> str:
     """
     if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a name must be a str, got {name!r}")
-    if not _NAME.fullmatch(name) or "$" in name or name in (".", ".."):
+    if not _NAME.fullmatch(name) or "$" in name:
         raise ValueError(
             f"bad name {name[:80]!r}: use 1 to 255 letters, digits, '-', '_' and '.' ('$' is trioakt's own)"
         )

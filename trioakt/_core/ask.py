@@ -1,20 +1,19 @@
-"""Asking: the one-shot reply slot, the handle for a later reply, and the graph of who waits for whom.
+"""The request on its way, which is its own reply slot, and the handle for a later reply.
 
 It knows tasks, envelopes and recipients, and nothing of what is behind a recipient.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
 
-from trioakt._core.address import Address
-from trioakt._core.message import Envelope, Request
-from trioakt.errors import ActorFailedError, AskCycleError, NoReplyError
+from trioakt._core.message import Envelope
+from trioakt.errors import ActorFailedError, NoReplyError
 
 if TYPE_CHECKING:
     from trioakt._core.ref import ActorRef, Recipient
@@ -35,6 +34,7 @@ class Cancellable(Protocol):
 
 
 _PENDING, _SETTLED, _ABANDONED = range(3)
+_NEVER = float("inf")
 
 
 class Ask(Envelope):
@@ -45,14 +45,13 @@ class Ask(Envelope):
     promised or the request passed on.
     """
 
-    __slots__ = ("_error", "_parked", "_state", "_task", "_value", "asker", "deadline", "holder", "scope", "target")
+    __slots__ = ("_error", "_state", "_task", "_value", "asker", "deadline", "holder", "scope", "target")
 
     def __init__(
         self,
         message: Any,
         sender: ActorRef | None,
         asker: Recipient | None,
-        task: Task,
         deadline: float,
         target: Recipient,
     ) -> None:
@@ -63,8 +62,7 @@ class Ask(Envelope):
         self.holder: object = None
         self.target: Recipient | None = target
         self.scope: Cancellable | None = None
-        self._task = task
-        self._parked = False
+        self._task: Task | None = None  # the asker's, while it is parked here
         self._state = _PENDING
         self._value: Any = None
         self._error: BaseException | None = None
@@ -77,7 +75,7 @@ class Ask(Envelope):
     @property
     def given_up(self) -> bool:
         """Whether the asker was cancelled or its deadline has passed."""
-        return self._state == _ABANDONED or self.deadline <= trio.current_time()
+        return self._state == _ABANDONED or (self.deadline != _NEVER and self.deadline <= trio.current_time())
 
     def reply(self, value: Any) -> bool:
         """Answer the asker.
@@ -88,39 +86,31 @@ class Ask(Envelope):
         Raises:
             RuntimeError: It was answered before.
         """
-        waits = self._settle()
-        self._value = value
-        return waits
+        return self._settle(value, None)
 
     def fail(self, error: BaseException) -> bool:
         """End the asker's wait with an error; otherwise like ``reply``."""
-        waits = self._settle()
-        self._error = error
-        return waits
+        return self._settle(None, error)
 
-    def _settle(self) -> bool:
-        """Take the one chance to answer; the asker reads the answer when its task runs next."""
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
         state = self._state
         if state == _SETTLED:
             raise RuntimeError(f"this {type(self.message).__name__} was answered before")
         self._state = _SETTLED
+        self._value = value
+        self._error = error
         self.target = None
         if state == _ABANDONED:
             return False
-        if self._parked:
+        if self._task is not None:
             reschedule(self._task, self)
         return True
 
-    def pass_on(self, target: Recipient) -> bool:
-        """Note that another recipient has it now; fails it and returns False if that would close a circle."""
+    def pass_on(self, target: Recipient) -> None:
+        """Note that another recipient has it now."""
         self.holder = None
-        cycle = None if self.asker is None else find_cycle(self.asker, target)
-        if cycle is not None:
-            if self.pending:
-                self.fail(AskCycleError(cycle))
-            return False
-        self.target = target
-        return True
+        if self.pending:
+            self.target = target
 
     def unwrap(self) -> Any:
         """Return the reply or raise the error; Trio calls this when it resumes the asker."""
@@ -137,7 +127,7 @@ class Ask(Envelope):
         if self._state == _SETTLED:
             await trio.lowlevel.checkpoint()
             return self.unwrap()
-        self._parked = True
+        self._task = current_task()
         return await wait_task_rescheduled(self._abort)
 
     def abandon(self) -> None:
@@ -211,111 +201,3 @@ def actor_failed(path: str, did: str, cause: BaseException) -> ActorFailedError:
     error = ActorFailedError(f"{path} {did}: {type(cause).__name__}", path)
     error.__cause__ = cause
     return error
-
-
-class Holding:
-    """That a task runs a handler of an actor; ``holds`` the actor's mailbox, unless it has given its turn away."""
-
-    __slots__ = ("holds", "ref")
-
-    def __init__(self, ref: ActorRef[Any]) -> None:
-        self.ref = ref
-        self.holds = True
-
-
-holdings: dict[Task, Holding] = {}
-"""The tasks that run handlers now."""
-
-waits: dict[Recipient, tuple[Ask, ...]] = {}
-"""The wait-for graph: what the handlers that hold an actor's mailbox wait for."""
-
-
-def holding_of(task: Task) -> Holding | None:
-    """Return the handler that this task runs, or runs in a nursery inside it; ``None`` for any other task."""
-    current: Task | None = task
-    while current is not None:
-        holding = holdings.get(current)
-        if holding is not None:
-            return holding
-        nursery = current.parent_nursery
-        current = None if nursery is None else nursery.parent_task
-    return None
-
-
-def find_cycle(start: Recipient, target: Recipient) -> tuple[str, ...] | None:
-    """Return the circle of paths that would close if ``start`` waited for ``target``; ``None`` if none would.
-
-    The graph is small (a handler waits for few others), and each edge is checked before it is added, so it has no
-    circle yet: a depth-first walk ends.
-    """
-    trail: list[tuple[Recipient, tuple[Recipient, ...]]] = [(target, (start, target))]
-    while trail:
-        node, way = trail.pop()
-        if node is start:
-            return tuple(Address.parse(each.address).path for each in way)
-        ahead = [ask.target for ask in waits.get(node, ()) if ask.target is not None]
-        trail.extend((each, (*way, each)) for each in ahead)
-    return None
-
-
-async def ask(recipient: Recipient, request: object) -> Any:
-    """Send a request and wait for its reply; see ``ActorRef.ask``."""
-    task = current_task()
-    holding = holding_of(task)
-    if holding is not None and holding.holds:
-        return (await _ask_holding(holding.ref, (recipient,), request, task))[0]
-    sender = None if holding is None else holding.ref
-    slot = Ask(request, sender, None, task, trio.current_effective_deadline(), recipient)
-    recipient.deliver(slot)
-    return await slot.wait()
-
-
-async def ask_all(refs: Iterable[ActorRef[Any]], request: Request[R]) -> list[R]:
-    """Ask several actors the same at once and wait for all replies, in the order of the refs.
-
-    When one of them fails its error is raised and the other replies are dropped. When cancelled, all are given up.
-
-    Raises:
-        ActorFailedError, NoReplyError, ...: As ``ActorRef.ask``.
-    """
-    task = current_task()
-    recipients = tuple(ref.recipient for ref in refs)
-    holding = holding_of(task)
-    if holding is not None and holding.holds:
-        return await _ask_holding(holding.ref, recipients, request, task)
-    sender = None if holding is None else holding.ref
-    deadline = trio.current_effective_deadline()
-    return await _gather([Ask(request, sender, None, task, deadline, each) for each in recipients])
-
-
-async def _ask_holding(ref: ActorRef[Any], recipients: tuple[Recipient, ...], request: object, task: Task) -> list[Any]:
-    """Ask from a handler that holds its actor's mailbox: refuse a circle, and enter the wait in the graph."""
-    asker = ref.recipient
-    for recipient in recipients:
-        cycle = find_cycle(asker, recipient)
-        if cycle is not None:
-            raise AskCycleError(cycle)
-    deadline = trio.current_effective_deadline()
-    slots = [Ask(request, ref, asker, task, deadline, recipient) for recipient in recipients]
-    waits[asker] = (*waits.get(asker, ()), *slots)
-    try:
-        return await _gather(slots)
-    finally:
-        left = tuple(slot for slot in waits[asker] if slot not in slots)
-        if left:
-            waits[asker] = left
-        else:
-            del waits[asker]
-
-
-async def _gather(slots: list[Ask]) -> list[Any]:
-    try:
-        for slot in slots:
-            if slot.target is not None:
-                slot.target.deliver(slot)
-        if not slots:
-            await trio.lowlevel.checkpoint()
-        return [await slot.wait() for slot in slots]
-    finally:
-        for slot in slots:
-            slot.abandon()

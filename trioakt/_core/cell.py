@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Awaitable
 from threading import get_ident
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
-from trioakt._core.ask import Ask, Holding, actor_failed, holdings, reschedule
+from trioakt._core.ask import Ask, actor_failed, reschedule
+from trioakt._core.asking import Holding
+from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
+from trioakt._core.mailbox import NO_MAIL
 from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause, message_info
-from trioakt._core.nursery import passes_through
 from trioakt._core.orders import Order, State
 from trioakt._core.ref import ActorRef
 from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
     from trioakt._core.options import Options
     from trioakt._core.system import CoreSystem
 
-Begun = Coroutine[Any, Any, None]
+_RESTLESS = 1.0
+"""Seconds: an actor whose mailbox was empty so short a time ago is busy."""
 _FINISHING = (Order.NONE, Order.STOP, Order.SHUTDOWN)  # orders under which a start that is done still counts
 
 
@@ -67,7 +70,7 @@ class Cell(Life):
             self.refuse(envelope, DeadLetterReason.STOPPED)
             return
         mailbox = self.mailbox
-        if mailbox is None:
+        if mailbox is NO_MAIL:
             mailbox = self.mailbox = self.options.mailbox()
         if envelope.__class__ is Notice:
             mailbox.put_notice(envelope)
@@ -86,7 +89,7 @@ class Cell(Life):
     async def send(self, envelope: Envelope) -> None:
         """Put an envelope into the mailbox, waiting for room; when cancelled, it was not put there."""
         await checkpoint()
-        while not self.closed and self.mailbox is not None and self.mailbox.full:
+        while not self.closed and self.mailbox.full:
             if self.senders is None:
                 self.senders = trio.lowlevel.ParkingLot()
             self.attention = True
@@ -131,11 +134,11 @@ class Cell(Life):
         """Close, and refuse everything that waits."""
         self.closed = True
         self.state = State.STOPPING
-        mailbox, self.mailbox = self.mailbox, None
+        mailbox, self.mailbox = self.mailbox, NO_MAIL
         front, self.front = self.front, None
         stashed, self.stashed = self.stashed, None
         left = [*(front or ()), *(stashed or ())]
-        while mailbox is not None and (envelope := mailbox.get()) is not None:
+        while (envelope := mailbox.get()) is not None:
             left.append(envelope)
         for envelope in left:
             self.refuse(envelope, DeadLetterReason.STOPPED)
@@ -165,7 +168,10 @@ class Cell(Life):
             await self.start()
             if self.order in _FINISHING and self.actor is not None:
                 self.announce()
-                await self._serve()
+                while self.order is Order.NONE:
+                    while not (self.attention or len(self.mailbox)):
+                        await self.park()  # an actor at rest is little more than its task
+                    await self._serve()
         except BaseException as error:
             if passes_through(error):
                 raise
@@ -192,19 +198,13 @@ class Cell(Life):
             self.command(Order.SHUTDOWN, cause=TerminationCause("FAILED", Failure.of(error)))
 
     async def _serve(self) -> None:
-        """Handle messages until an order ends this life."""
-        begun = await self._loop(self.ctx, None, armed=False)
-        if begun is not None:
-            # Plain handlers cannot be cancelled, so an actor gets its scope with the first async one.
-            task = current_task()
-            holdings[task] = Holding(self.ref)
-            try:
-                with trio.CancelScope() as self.scope:
-                    self._hurry(self.scope)
-                    await self._loop(self.ctx, begun, armed=True)
-            finally:
-                del holdings[task]
-                self.scope = None
+        """Handle messages until an order ends this life, or there are so few that the actor may rest."""
+        try:
+            with Holding(self.ref), trio.CancelScope() as self.scope:
+                self._hurry(self.scope)
+                await self._loop(self.ctx)
+        finally:
+            self.scope = None
         if self.turn is not None:
             await self.turn.drain()
 
@@ -214,64 +214,51 @@ class Cell(Life):
 
     async def run_beside(self) -> None:
         """Loop in a task beside the actor's own, while its handler waits; ends when the turn is wanted back."""
-        task = current_task()
-        holdings[task] = Holding(self.ref)
         try:
-            await self._loop(self.new_context(), None, armed=True, at_home=False)
+            with Holding(self.ref):
+                await self._loop(self.new_context(), at_home=False)
         except BaseException as error:
             if passes_through(error):
                 raise
             self.fail(error)
-        finally:
-            del holdings[task]
 
-    async def _loop(self, ctx: CoreContext, begun: Begun | None, *, armed: bool, at_home: bool = True) -> Begun | None:
-        """Take and handle envelopes, one at a time; this is the path of every message.
-
-        An unarmed loop has no cancel scope around it: when it meets an async handler it returns the coroutine, which
-        is then given to an armed loop as ``begun``.
-        """
-        budget = turn = self.system.turn
-        task, unpark = current_task(), self._unpark
+    async def _loop(self, ctx: CoreContext, *, at_home: bool = True) -> None:
+        """Take and handle envelopes, one at a time; this is the path of every message."""
+        turn, task, unpark = self.system.turn, current_task(), self._unpark
         while True:
-            if begun is None:
-                if self.attention and await self._attend(at_home=at_home):
-                    return None
-                mailbox = self.mailbox
-                envelope = self.front.popleft() if self.front else None if mailbox is None else mailbox.get()
-                if envelope is None:
-                    ctx.envelope = None
-                    self.parked = task
-                    await wait_task_rescheduled(unpark)
-                    budget = turn
-                    continue
-                if envelope.__class__ is not Envelope and not self._admit(envelope):
-                    continue
-                ctx.envelope = envelope
+            if self.attention:
+                if await self._attend(at_home=at_home):
+                    return
+                envelope = self._take()
             else:
-                envelope = cast("Envelope", ctx.envelope)
+                envelope = self.mailbox.get()
+            if envelope is None:
+                ctx.envelope = None
+                if self._may_rest():
+                    return
+                self.parked = task
+                await wait_task_rescheduled(unpark)
+                continue
+            plain = envelope.__class__ is Envelope
+            if not plain and not self._admit(envelope):
+                continue
+            ctx.envelope = envelope
             try:
-                result = self.behavior(ctx, envelope.message) if begun is None else begun
+                result: Any = self.behavior(ctx, envelope.message)
                 if result.__class__ is CoroutineType or hasattr(result, "__await__"):
-                    if not armed:
-                        return cast("Begun", result)
-                    begun = None
-                    if isinstance(envelope, Ask) and message_info(envelope.message).cancellable:
-                        await self._cancellably(envelope, cast("Begun", result))
+                    if plain or not message_info(envelope.message).cancellable:
+                        await result
                     else:
-                        await cast("Begun", result)
+                        await self._cancellably(envelope, result)
             except BaseException as error:
-                begun = None
                 if passes_through(error):
                     self._cut_off(envelope)
                     raise
                 self._handler_failed(error, envelope)
             self.handled += 1
-            if isinstance(envelope, Ask) and envelope.holder is self:
-                self._unanswered(envelope)
-            budget -= 1
-            if not budget:
-                budget = turn
+            if not plain:
+                self._answered(envelope)
+            if not self.handled % turn:
                 await checkpoint()
 
     async def _attend(self, *, at_home: bool) -> bool:
@@ -287,10 +274,24 @@ class Cell(Life):
                 await self.turn.lend()
             else:
                 break
-        if self.senders and self.mailbox is not None and not self.mailbox.full:
+        return False
+
+    def _take(self) -> Envelope | None:
+        """Take the next envelope, where more than the mailbox has to be looked at."""
+        envelope = self.front.popleft() if self.front else self.mailbox.get()
+        if self.senders and not self.mailbox.full:
             self.senders.unpark()
         self.attention = bool(self.front) or bool(self.senders)
-        return False
+        return envelope
+
+    def _may_rest(self) -> bool:
+        """Note that the mailbox is empty; true when it was not so within the last second.
+
+        Then the actor gives up its cancel scope and its loop until the next message: 1.5 kB that a million actors
+        with little to do need not hold, and that a busy one does not make anew for each message.
+        """
+        before, self.dry_at = self.dry_at, trio.current_time()
+        return self.turn is None and self.dry_at - before > _RESTLESS
 
     def _admit(self, envelope: Envelope) -> bool:
         """Look at an envelope that is more than a plain message; False when it needs no handler."""
@@ -309,12 +310,20 @@ class Cell(Life):
             self.watching.discard(message.ref)
         return True
 
-    async def _cancellably(self, ask: Ask, handling: Begun) -> None:
+    async def _cancellably(self, envelope: Envelope, handling: Awaitable[None]) -> None:
         """Await a handler that ends when its asker gives up; that is no failure."""
-        with trio.CancelScope(deadline=ask.deadline) as scope:
-            ask.scope = scope
+        if not isinstance(envelope, Ask):
             await handling
-        ask.scope = None
+            return
+        with trio.CancelScope(deadline=envelope.deadline) as envelope.scope:
+            await handling
+        envelope.scope = None
+
+    def _answered(self, envelope: Envelope) -> None:
+        """See that a request whose handler has ended has its answer, or somebody who will give it."""
+        if isinstance(envelope, Ask) and envelope.holder is self and envelope.pending and not envelope.given_up:
+            text = f"{self.path} ended its handler of {type(envelope.message).__name__} without a reply"
+            envelope.fail(NoReplyError(text, self.path))
 
     # --------------------------------------------------------------------- failures
 
@@ -333,11 +342,6 @@ class Cell(Life):
                 envelope.fail(actor_failed(self.path, "was restarted", self.restart.error))
             else:
                 envelope.fail(ActorStoppedError(f"{self.path} was stopped while it answered", self.path))
-
-    def _unanswered(self, ask: Ask) -> None:
-        if ask.pending:
-            text = f"{self.path} ended its handler of {type(ask.message).__name__} without a reply"
-            ask.fail(NoReplyError(text, self.path))
 
     def _overflow(self, outcome: Envelope | int) -> None:
         if isinstance(outcome, int):

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from trioakt._core.ask import Ask, ReplyTo
+from trioakt._core.asking import holdings, refuse_cycle
 from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
 from trioakt._core.spawning import Spawner
-from trioakt.errors import MailboxFullError, UnhandledMessageError
+from trioakt.errors import DeliveryError, MailboxFullError, UnhandledMessageError
 
 if TYPE_CHECKING:
     from trioakt._core.actor import Handler
@@ -77,7 +78,7 @@ class Conversation:
         Raises:
             RuntimeError: There is no message in hand, or it was answered before.
         """
-        envelope = self._in_hand("reply()")
+        envelope = self.envelope or self._in_hand("reply()")
         cell = self.cell
         if isinstance(envelope, Ask):
             if not envelope.reply(value):
@@ -92,11 +93,19 @@ class Conversation:
         envelope = self._in_hand("forward()")
         if not isinstance(envelope, Ask):
             ref.recipient.deliver(envelope)
-        elif envelope.pass_on(ref.recipient):
-            try:
-                ref.recipient.deliver(envelope)
-            except MailboxFullError as error:
-                envelope.fail(error)
+        else:
+            self._forward(envelope, ref)
+
+    def _forward(self, request: Ask, ref: ActorRef[Any]) -> None:
+        request.holder = None
+        try:
+            if request.asker is not None:
+                refuse_cycle(request.asker, ref.recipient)
+            request.pass_on(ref.recipient)
+            ref.recipient.deliver(request)
+        except DeliveryError as error:  # no fault of this actor's: the asker hears of it
+            if request.pending:
+                request.fail(error)
 
     def unhandled(self) -> None:
         """Say that this kind of message is not understood: it becomes a dead letter, and an asker is told."""
@@ -136,6 +145,9 @@ class CoreContext(Conversation, Spawner):
     """What a handler may call; one object per running handler, good for as long as that life of the actor."""
 
     __slots__ = ()
+
+    def _parent(self) -> Cell:
+        return self.cell
 
     @property
     def self(self) -> ActorRef[Any]:
@@ -235,12 +247,20 @@ class CoreContext(Conversation, Spawner):
 
     @asynccontextmanager
     async def interleave(self) -> AsyncGenerator[None]:
-        """Let other messages be handled while the block waits; without reentrancy it changes nothing."""
-        turn = self.cell.turn
-        if turn is None or not turn.give():
+        """Let other messages be handled while the block waits; without reentrancy it changes nothing.
+
+        The turn is the handler's own to give: in a task that the handler has started, and inside another such block,
+        it changes nothing either.
+        """
+        turn, holding = self.cell.turn, holdings.get(trio.lowlevel.current_task())
+        if turn is None or holding is None or not holding.holds or not turn.give():
             yield
             return
+        holding.holds = False
         try:
             yield
         finally:
-            await turn.take_back()
+            try:
+                await turn.take_back()
+            finally:
+                holding.holds = True

@@ -10,9 +10,11 @@ import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
 
 from trioakt._core.actor import Actor
-from trioakt._core.ask import Holding, actor_failed, holdings, reschedule
+from trioakt._core.ask import actor_failed, reschedule
+from trioakt._core.asking import Holding
+from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped
-from trioakt._core.nursery import passes_through
+from trioakt._core.mailbox import NO_MAIL
 from trioakt._core.orders import Order, State
 from trioakt._core.possessions import Possessions
 from trioakt._core.standing import Standing
@@ -98,6 +100,11 @@ class Life(Standing):
             cause = self._start_error or ActorStoppedError(f"{self.path} was stopped while it started", self.path)
             raise StartError(f"{self.path} did not start: {type(cause).__name__}", self.path) from cause
 
+    @property
+    def awaited(self) -> bool:
+        """Whether anybody waits for the start."""
+        return bool(self._starters)
+
     async def start(self) -> None:
         """Make the instance from the recipe and run its ``pre_start``, within ``init_timeout``."""
         actor = self.factory(*self.args)
@@ -114,10 +121,8 @@ class Life(Standing):
             await self._pre_start(actor)
 
     async def _pre_start(self, actor: Actor) -> None:
-        task = current_task()
-        holdings[task] = Holding(self.ref)
         try:
-            with trio.move_on_after(self.options.init_timeout) as self.scope:
+            with Holding(self.ref), trio.move_on_after(self.options.init_timeout) as self.scope:
                 self._hurry(self.scope)
                 await _called(actor.pre_start, self.ctx)
             if self._start_error is not None:
@@ -129,7 +134,6 @@ class Life(Standing):
             raise
         finally:
             self.scope = None
-            del holdings[task]
 
     def announce(self) -> None:
         """Tell those who wait that this life has begun."""
@@ -207,7 +211,7 @@ class Life(Standing):
         for watcher in watchers:
             watcher.terminated(self.ref, self.cause)
         self._wake_starters()
-        self.behaviors, self.turn, self.mailbox = (), None, None
+        self.behaviors, self.turn, self.mailbox = (), None, NO_MAIL
         del self.behavior
 
     async def _end_tasks(self) -> None:

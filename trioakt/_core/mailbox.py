@@ -90,6 +90,28 @@ class UnboundedQueue:
         return len(self._arrived) + len(self._leaving)
 
 
+class _NoMail:
+    """Stands for the queue of an actor that has had no message yet."""
+
+    __slots__ = ()
+
+    full = False
+
+    def put(self, envelope: Envelope) -> None:
+        raise NotImplementedError
+
+    put_notice = put
+
+    def get(self) -> None:
+        return None
+
+    def __len__(self) -> int:
+        return 0
+
+
+NO_MAIL = _NoMail()
+
+
 @attrs.frozen
 class Unbounded:
     """A mailbox without a bound; ``MailboxHigh`` is published when it passes 10,000 and at each doubling."""

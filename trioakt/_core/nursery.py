@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVarTuple, Unpack, cast
+from typing import Any, TypeVarTuple, Unpack
 
 import trio
+
+from trioakt._core.escapes import passes_through
 
 Ts = TypeVarTuple("Ts")
 
@@ -112,11 +114,3 @@ class _Status:
     def started(self, value: object = None) -> None:
         self._inner.started(value)
         self.given = True
-
-
-def passes_through(error: BaseException) -> bool:
-    """Return whether an exception is not the user's failure but Trio's or the interpreter's way to end a task."""
-    if isinstance(error, BaseExceptionGroup):
-        group = cast("BaseExceptionGroup[BaseException]", error)
-        return any(map(passes_through, group.exceptions))
-    return isinstance(error, (trio.Cancelled, KeyboardInterrupt, SystemExit, GeneratorExit))

@@ -19,7 +19,9 @@ class Reentrancy:
         max_in_flight: Handlers that may wait at the same time; beyond that the mailbox is held as without reentrancy.
     """
 
-    max_in_flight: int = attrs.field(default=16, kw_only=True, validator=attrs.validators.ge(1))
+    max_in_flight: int = attrs.field(
+        default=16, kw_only=True, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]
+    )
 
 
 class SpawnOptions(TypedDict, total=False):
@@ -33,7 +35,9 @@ class SpawnOptions(TypedDict, total=False):
     stop_grace: float
 
 
-def _seconds(instance: object, attribute: attrs.Attribute[float], value: float) -> None:
+def _seconds(instance: object, attribute: attrs.Attribute[float], value: object) -> None:
+    if not isinstance(value, int | float):
+        raise TypeError(f"{attribute.name} must be a number of seconds, got {value!r}")
     if not value >= 0:
         raise ValueError(f"{attribute.name} must be a number of seconds from 0 on, got {value!r}")
 
@@ -58,7 +62,9 @@ class Options:
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Reentrancy))
     )
     init_timeout: float = attrs.field(default=5.0, validator=_seconds)
-    stash_capacity: int = attrs.field(default=10_000, validator=attrs.validators.ge(1))
+    stash_capacity: int = attrs.field(
+        default=10_000, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]
+    )
     stop_grace: float = attrs.field(default=5.0, validator=_seconds)
 
     def with_changes(self, changes: SpawnOptions) -> Options:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, cast, overload
 
 import trio
 
 from trioakt._core.address import Address
-from trioakt._core.ask import ask, holding_of
+from trioakt._core.asking import ask, holding_of
 from trioakt._core.message import Envelope, Notice, PoisonPill, Request, TerminationCause
 from trioakt._core.signals import KILL, REINSTATE, STOP, Signal, Unwatch, Watch
 
@@ -103,10 +104,10 @@ class ActorRef(Generic[M_contra]):
         await self.recipient.send(kind(message, sender))
 
     @overload
-    async def ask(self, request: Request[R]) -> R: ...
+    def ask(self, request: Request[R]) -> Coroutine[Any, Any, R]: ...
     @overload
-    async def ask(self, request: M_contra) -> Any: ...
-    async def ask(self, request: object) -> Any:
+    def ask(self, request: M_contra) -> Coroutine[Any, Any, Any]: ...
+    def ask(self, request: object) -> Coroutine[Any, Any, Any]:
         """Send a request and wait for its reply.
 
         When cancelled, the request counts as given up: it is not begun any more, and a handler that runs is
@@ -121,7 +122,7 @@ class ActorRef(Generic[M_contra]):
             AskCycleError: The actors on the way would wait for each other.
             ConnectionLostError: The link to its node was lost.
         """
-        return await ask(self.recipient, request)
+        return ask(self.recipient, request)
 
     def stop(self) -> None:
         """Stop it after the message in hand; what waits becomes dead letters, children stop first."""

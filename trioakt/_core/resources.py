@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 
 import trio
 
-from trioakt._core.nursery import passes_through
+from trioakt._core.escapes import passes_through
 
 T = TypeVar("T")
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from trioakt._core.escapes import passes_through
 from trioakt._core.events import ShutdownHookFailed
-from trioakt._core.nursery import passes_through
 from trioakt._core.orders import Order
 from trioakt.supervision import Failure
 

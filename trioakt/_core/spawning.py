@@ -57,7 +57,8 @@ class Spawner:
         try:
             await cell.wait_started()
         except trio.Cancelled:
-            cell.ref.kill()
+            if not cell.awaited:
+                cell.ref.kill()
             raise
         return cell.ref
 

@@ -13,6 +13,7 @@ from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
 from trioakt._core.address import Address
 from trioakt._core.ask import reschedule
 from trioakt._core.events import Event
+from trioakt._core.mailbox import NO_MAIL
 from trioakt._core.message import Envelope, TerminationCause
 from trioakt._core.orders import Order, State
 from trioakt._core.overview import ActorStatistics
@@ -48,6 +49,7 @@ class Standing:
         "cause",
         "children",
         "closed",
+        "dry_at",
         "factory",
         "failures",
         "front",
@@ -105,11 +107,12 @@ class Standing:
         self.behavior: Handler = _no_behavior
         self.behaviors: tuple[Handler, ...] = ()
 
-        self.mailbox: Mailbox | None = None
+        self.mailbox: Mailbox = NO_MAIL
         self.front: deque[Envelope] | None = None
         self.stashed: deque[Envelope] | None = None
         self.senders: trio.lowlevel.ParkingLot | None = None
         self.closed = False
+        self.dry_at = float("-inf")
 
         self.parked: Task | None = None
         self.scope: trio.CancelScope | None = None
@@ -141,7 +144,7 @@ class Standing:
 
     def statistics(self) -> ActorStatistics:
         """Return the figures of this actor."""
-        waiting = (0 if self.mailbox is None else len(self.mailbox)) + len(self.front or ())
+        waiting = len(self.mailbox) + len(self.front or ())
         return ActorStatistics(
             state=State.SUSPENDED if self.suspended and self.state is State.RUNNING else self.state,
             depth=waiting,
@@ -183,8 +186,9 @@ class Standing:
         self.system.tally.late_replies += 1
 
     def publish(self, kind: type[Event], *details: object) -> None:
-        """Publish an event about this actor, if anybody wants it."""
-        self.system.publish(kind, self.ref, *details)
+        """Publish an event about this actor, if anybody wants it; a guardian is none of the application's."""
+        if self.parent is not None:
+            self.system.publish(kind, self.ref, *details)
 
     def ledger(self, *, group: bool) -> Ledger:
         """Return the restart budget of this child, or of the group of its children."""

@@ -9,7 +9,7 @@ from itertools import count
 from random import Random
 from threading import get_ident
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
 
 import trio
 
@@ -18,6 +18,7 @@ from trioakt._core.address import Address, check_name
 from trioakt._core.cell import Cell
 from trioakt._core.context import CoreContext
 from trioakt._core.dead_letters import DeadLetterOffice
+from trioakt._core.escapes import members, was_cancelled
 from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
 from trioakt._core.options import Options
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
@@ -35,6 +36,9 @@ T = TypeVar("T")
 
 class Guardian(Actor):
     """The actor of the toolkit at the top of the tree: the parent of all that an application spawns at the top."""
+
+    def __init__(self, supervision: Strategy) -> None:
+        self.supervision = supervision
 
 
 class CoreSystem(Spawner):
@@ -104,31 +108,34 @@ class CoreSystem(Spawner):
         try:
             async with trio.open_nursery() as self.nursery:
                 try:
-                    self._open()
+                    await self._open()
                     with self._body:
                         yield
                     await shut_down(self)
-                except (Exception, KeyboardInterrupt, SystemExit) as error:
-                    failed = error  # it leaves the block as it is, not inside the nursery's group
+                except BaseException as error:
                     self.nursery.cancel_scope.cancel()
+                    if was_cancelled(error):
+                        raise
+                    failed = error  # it leaves the block as it is, not inside the nursery's group
                 finally:
                     await wait_for_the_last(self)
         except BaseException as others:
             if failed is None:
                 raise
-            more = _members(others)
-            raise BaseExceptionGroup(f"the body of {self.name} failed, and so did actors", [failed, *more]) from None
+            together = [failed, *members(others)]
+            raise BaseExceptionGroup(f"the body of {self.name} failed, and so did actors", together) from None
         finally:
             self._close()
         if failed is not None:
             raise failed
 
-    def _open(self) -> None:
+    async def _open(self) -> None:
         self.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
-        self.user = Cell(self, None, "user", Guardian, (), self.options)
+        self.user = Cell(self, None, "user", Guardian, (self.supervision,), self.options)
         self.nursery.start_soon(self.user.run, name="user")
+        await self.user.wait_started()
 
     def _close(self) -> None:
         self._closed = trio.current_time()
@@ -270,12 +277,6 @@ def _by_type(extensions: Iterable[object]) -> tuple[object, ...]:
         if kinds.count(kind) > 1:
             raise ValueError(f"two extensions of type {kind.__qualname__}: they are found by their type")
     return given
-
-
-def _members(error: BaseException) -> tuple[BaseException, ...]:
-    if isinstance(error, BaseExceptionGroup):
-        return cast("BaseExceptionGroup[BaseException]", error).exceptions
-    return (error,)
 
 
 async def _raise(error: BaseException) -> NoReturn:

@@ -1,0 +1,223 @@
+"""Asking: sending requests and waiting for the replies, and the graph of who waits for whom.
+
+It knows recipients by their protocol alone; whether one is an actor of this process makes no difference here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
+
+from trioakt._core.address import Address
+from trioakt._core.ask import Ask, reschedule
+from trioakt._core.message import Request
+from trioakt._core.wake import WAKE
+from trioakt.errors import AskCycleError
+
+if TYPE_CHECKING:
+    from trioakt._core.ref import ActorRef, Recipient
+
+R = TypeVar("R")
+
+
+class Holding:
+    """While it is entered, this task runs handlers of an actor; ``holds`` its mailbox, unless it gave its turn away."""
+
+    __slots__ = ("holds", "ref")
+
+    def __init__(self, ref: ActorRef[Any]) -> None:
+        self.ref = ref
+        self.holds = True
+
+    def __enter__(self) -> None:
+        inside.set(True)
+        holdings[current_task()] = self
+
+    def __exit__(self, *_: object) -> None:
+        del holdings[current_task()]
+
+
+holdings: dict[Task, Holding] = {}
+"""The tasks that run handlers now."""
+
+inside: ContextVar[bool] = ContextVar("trioakt_inside", default=False)
+"""Set in the tasks that run handlers, and so in all that those start: in others ``holding_of`` need not look."""
+
+waits: dict[Recipient, tuple[Ask, ...]] = {}
+"""The wait-for graph: what the handlers that hold an actor's mailbox wait for."""
+
+
+def holding_of(task: Task) -> Holding | None:
+    """Return the handler that this task runs, or runs in a nursery inside it; ``None`` for any other task."""
+    if not inside.get():
+        return None
+    current: Task | None = task
+    while current is not None:
+        holding = holdings.get(current)
+        if holding is not None:
+            return holding
+        nursery = current.parent_nursery
+        current = None if nursery is None else nursery.parent_task
+    return None
+
+
+def find_cycle(start: Recipient, target: Recipient) -> tuple[str, ...] | None:
+    """Return the circle of paths that would close if ``start`` waited for ``target``; ``None`` if none would.
+
+    The graph is small (a handler waits for few others), and each edge is checked before it is added, so it has no
+    circle yet: a depth-first walk ends.
+    """
+    trail: list[tuple[Recipient, tuple[Recipient, ...]]] = [(target, (start, target))]
+    while trail:
+        node, way = trail.pop()
+        if node is start:
+            return tuple(Address.parse(each.address).path for each in way)
+        ahead = [ask.target for ask in waits.get(node, ()) if ask.target is not None]
+        trail.extend((each, (*way, each)) for each in ahead)
+    return None
+
+
+def refuse_cycle(asker: Recipient, recipient: Recipient) -> None:
+    """Raise if the asker's wait for this recipient would close a circle.
+
+    Raises:
+        AskCycleError: It would.
+    """
+    cycle = find_cycle(asker, recipient)
+    if cycle is not None:
+        raise AskCycleError(cycle)
+
+
+class _Waiting:
+    """While it is entered, the wait-for graph holds these asks of an actor whose mailbox is held."""
+
+    __slots__ = ("_asker", "_asks")
+
+    def __init__(self, asker: Recipient, asks: tuple[Ask, ...]) -> None:
+        self._asker = asker
+        self._asks = asks
+
+    def __enter__(self) -> None:
+        waits[self._asker] = (*waits.get(self._asker, ()), *self._asks)
+
+    def __exit__(self, *_: object) -> None:
+        left = tuple(ask for ask in waits[self._asker] if ask not in self._asks)
+        if left:
+            waits[self._asker] = left
+        else:
+            del waits[self._asker]
+
+
+async def ask(recipient: Recipient, request: object) -> Any:
+    """Send a request and wait for its reply; see ``ActorRef.ask``."""
+    holding = holding_of(current_task())
+    deadline = trio.current_effective_deadline()
+    if holding is None or not holding.holds:
+        slot = Ask(request, None if holding is None else holding.ref, None, deadline, recipient)
+        recipient.deliver(slot)
+        return await slot.wait()
+    asker = holding.ref.recipient
+    refuse_cycle(asker, recipient)
+    slot = Ask(request, holding.ref, asker, deadline, recipient)
+    with _Waiting(asker, (slot,)):
+        recipient.deliver(slot)
+        return await slot.wait()
+
+
+async def ask_all(refs: Iterable[ActorRef[Any]], request: Request[R]) -> list[R]:
+    """Ask several actors the same at once and wait for all replies, in the order of the refs.
+
+    When one of them fails its error is raised and the other replies are dropped. When cancelled, all are given up.
+
+    Raises:
+        ActorFailedError, NoReplyError, ...: As ``ActorRef.ask``.
+    """
+    recipients = tuple(ref.recipient for ref in refs)
+    holding = holding_of(current_task())
+    deadline = trio.current_effective_deadline()
+    if holding is None or not holding.holds:
+        return await Gathering(request, None if holding is None else holding.ref, None, deadline, recipients).replies()
+    asker = holding.ref.recipient
+    for recipient in recipients:
+        refuse_cycle(asker, recipient)
+    gathering = Gathering(request, holding.ref, asker, deadline, recipients)
+    with _Waiting(asker, gathering.asks):
+        return await gathering.replies()
+
+
+class Gathering:
+    """Several asks at once: the asker wakes at the last reply or the first failure."""
+
+    __slots__ = ("_left", "_task", "asks")
+
+    def __init__(
+        self,
+        message: Any,
+        sender: ActorRef | None,
+        asker: Recipient | None,
+        deadline: float,
+        targets: tuple[Recipient, ...],
+    ) -> None:
+        self.asks = tuple(_Gathered(message, sender, asker, deadline, target, self) for target in targets)
+        self._left = len(targets)
+        self._task: Task | None = None
+
+    async def replies(self) -> list[Any]:
+        """Send the requests and wait for the replies, in the order of the targets; then nobody waits any more."""
+        try:
+            for ask in self.asks:
+                if ask.target is not None:
+                    ask.target.deliver(ask)
+            if self._left and not any(ask.failed for ask in self.asks):
+                self._task = current_task()
+                await wait_task_rescheduled(self._abort)
+            else:
+                await trio.lowlevel.checkpoint()
+            first = next((ask for ask in self.asks if ask.failed), None)
+            return [ask.unwrap() for ask in (self.asks if first is None else [first])]
+        finally:
+            for ask in self.asks:
+                ask.abandon()
+
+    def hear(self, *, failed: bool) -> None:
+        """Note that one ask has ended."""
+        self._left -= 1
+        if self._task is not None and (failed or not self._left):
+            task, self._task = self._task, None
+            reschedule(task, WAKE)
+
+    def _abort(self, _: object) -> Abort:
+        self._task = None
+        return Abort.SUCCEEDED
+
+
+class _Gathered(Ask):
+    """One ask of several."""
+
+    __slots__ = ("_gathering",)
+
+    def __init__(
+        self,
+        message: Any,
+        sender: ActorRef | None,
+        asker: Recipient | None,
+        deadline: float,
+        target: Recipient,
+        gathering: Gathering,
+    ) -> None:
+        super().__init__(message, sender, asker, deadline, target)
+        self._gathering = gathering
+
+    @property
+    def failed(self) -> bool:
+        return self._error is not None
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        waits = super()._settle(value, error)
+        if waits:
+            self._gathering.hear(failed=error is not None)
+        return waits
