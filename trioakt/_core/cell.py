@@ -15,12 +15,12 @@ from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
-from trioakt._core.mailbox import NO_MAIL
+from trioakt._core.mailbox import NO_MAIL, UnboundedQueue
 from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause, message_info
 from trioakt._core.orders import Order, State
 from trioakt._core.ref import ActorRef
 from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch
-from trioakt._core.standing import Factory
+from trioakt._core.standing import HIGH, Factory
 from trioakt._core.supervising import Restart, Round, reinstate
 from trioakt._core.wake import WAKE
 from trioakt.errors import ActorStoppedError, MailboxFullError, NoReplyError
@@ -72,15 +72,16 @@ class Cell(Life):
         mailbox = self.mailbox
         if mailbox is NO_MAIL:
             mailbox = self.mailbox = self.options.mailbox()
-        if envelope.__class__ is Notice:
-            mailbox.put_notice(envelope)
-        else:
-            try:
-                outcome = mailbox.put(envelope)
-            except trio.WouldBlock:
-                raise MailboxFullError(f"the mailbox of {self.path} is full ({len(mailbox)})", self.path) from None
-            if outcome is not None:
-                self._overflow(outcome)
+        try:
+            dropped = mailbox.put(envelope)
+        except trio.WouldBlock:
+            raise MailboxFullError(f"the mailbox of {self.path} is full ({len(mailbox)})", self.path) from None
+        if dropped is not None:
+            error = MailboxFullError(f"the mailbox of {self.path} is full", self.path)
+            self.refuse(dropped, DeadLetterReason.MAILBOX_FULL, error)
+        if len(mailbox) > self.alarm:
+            self.alarm *= 2
+            self.publish(MailboxHigh, len(mailbox))
         task = self.parked
         if task is not None:
             self.parked = None
@@ -100,7 +101,11 @@ class Cell(Life):
 
     def signal(self, signal: Signal) -> None:
         """Act on a signal at once; nothing bounds these."""
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(self.path)
         match signal:
+            case PoisonPill():
+                self._notice(signal)
             case Stop():
                 self.command(Order.STOP)
             case Kill():
@@ -119,8 +124,15 @@ class Cell(Life):
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that a watched actor has ended: the news queues behind what that actor had sent."""
+        self._notice(Terminated(ref, cause), ref)
+
+    def _notice(self, message: PoisonPill | Terminated, sender: ActorRef | None = None) -> None:
+        """Put a notice of the toolkit in its place among the messages; to a closed actor it means nothing any more."""
         if not self.closed:
-            self.deliver(Notice(Terminated(ref, cause), ref))
+            if self.mailbox is NO_MAIL:
+                self.mailbox = self.options.mailbox()
+            self.mailbox.put_notice(Notice(message, sender))
+            self.wake()
 
     def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
         """Make an envelope a dead letter and end its asker's wait."""
@@ -138,8 +150,8 @@ class Cell(Life):
         front, self.front = self.front, None
         stashed, self.stashed = self.stashed, None
         left = [*(front or ()), *(stashed or ())]
-        while (envelope := mailbox.get()) is not None:
-            left.append(envelope)
+        while mailbox:
+            left.append(mailbox.get())
         for envelope in left:
             self.refuse(envelope, DeadLetterReason.STOPPED)
 
@@ -231,7 +243,8 @@ class Cell(Life):
                     return
                 envelope = self._take()
             else:
-                envelope = self.mailbox.get()
+                mailbox = self.mailbox
+                envelope = mailbox.get() if mailbox else None
             if envelope is None:
                 ctx.envelope = None
                 if self._may_rest():
@@ -255,10 +268,10 @@ class Cell(Life):
                     self._cut_off(envelope)
                     raise
                 self._handler_failed(error, envelope)
-            self.handled += 1
+            self.handled = handled = self.handled + 1
             if not plain:
                 self._answered(envelope)
-            if not self.handled % turn:
+            if not handled % turn:
                 await checkpoint()
 
     async def _attend(self, *, at_home: bool) -> bool:
@@ -277,9 +290,10 @@ class Cell(Life):
         return False
 
     def _take(self) -> Envelope | None:
-        """Take the next envelope, where more than the mailbox has to be looked at."""
-        envelope = self.front.popleft() if self.front else self.mailbox.get()
-        if self.senders and not self.mailbox.full:
+        """Take the next envelope where some may be in front of the mailbox, or senders wait for room in it."""
+        mailbox = self.mailbox
+        envelope = self.front.popleft() if self.front else mailbox.get() if mailbox else None
+        if self.senders and not mailbox.full:
             self.senders.unpark()
         self.attention = bool(self.front) or bool(self.senders)
         return envelope
@@ -287,11 +301,16 @@ class Cell(Life):
     def _may_rest(self) -> bool:
         """Note that the mailbox is empty; true when it was not so within the last second.
 
-        Then the actor gives up its cancel scope and its loop until the next message: 1.5 kB that a million actors
-        with little to do need not hold, and that a busy one does not make anew for each message.
+        Then the actor gives up its cancel scope, its loop and its queue until the next message: 2 kB that a million
+        actors with little to do need not hold, and that a busy one does not make anew for each message.
         """
         before, self.dry_at = self.dry_at, trio.current_time()
-        return self.turn is None and self.dry_at - before > _RESTLESS
+        self.alarm = HIGH
+        if self.turn is not None or self.dry_at - before < _RESTLESS:
+            return False
+        if isinstance(self.mailbox, UnboundedQueue):
+            self.mailbox = NO_MAIL
+        return True
 
     def _admit(self, envelope: Envelope) -> bool:
         """Look at an envelope that is more than a plain message; False when it needs no handler."""
@@ -342,10 +361,3 @@ class Cell(Life):
                 envelope.fail(actor_failed(self.path, "was restarted", self.restart.error))
             else:
                 envelope.fail(ActorStoppedError(f"{self.path} was stopped while it answered", self.path))
-
-    def _overflow(self, outcome: Envelope | int) -> None:
-        if isinstance(outcome, int):
-            self.publish(MailboxHigh, outcome)
-        else:
-            error = MailboxFullError(f"the mailbox of {self.path} is full", self.path)
-            self.refuse(outcome, DeadLetterReason.MAILBOX_FULL, error)

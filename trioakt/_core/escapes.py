@@ -31,7 +31,8 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
     waiting = [error]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, BaseExceptionGroup):
-            waiting.extend(members(each))
-        else:
+        below = members(each)
+        if below == (each,):
             yield each
+        else:
+            waiting.extend(below)

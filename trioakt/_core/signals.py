@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
+from trioakt._core.message import PoisonPill
+
 if TYPE_CHECKING:
     from trioakt._core.message import TerminationCause
     from trioakt._core.ref import ActorRef
@@ -48,8 +50,9 @@ class Unwatch:
     watcher: Watcher
 
 
-Signal = Stop | Kill | Reinstate | Watch | Unwatch
+Signal = Stop | Kill | PoisonPill | Reinstate | Watch | Unwatch
 
 STOP = Stop()
 KILL = Kill()
 REINSTATE = Reinstate()
+POISON_PILL = PoisonPill()

@@ -42,6 +42,7 @@ class Standing:
 
     __slots__ = (
         "actor",
+        "alarm",
         "args",
         "attention",
         "behavior",
@@ -113,6 +114,7 @@ class Standing:
         self.senders: trio.lowlevel.ParkingLot | None = None
         self.closed = False
         self.dry_at = float("-inf")
+        self.alarm = HIGH
 
         self.parked: Task | None = None
         self.scope: trio.CancelScope | None = None
@@ -262,6 +264,8 @@ class Standing:
         return Abort.SUCCEEDED
 
 
+HIGH = 10_000
+"""Messages that may wait before ``MailboxHigh`` is published; again at each doubling."""
 _NO_CHILDREN: dict[str, Any] = {}
 
 

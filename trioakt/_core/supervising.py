@@ -55,6 +55,7 @@ class Restart:
 def supervise(cell: Standing, failure: Failure, error: BaseException, message: Any = None) -> None:
     """Decide what becomes of an actor that failed, and give the orders; past the root, the system fails."""
     subject = cell
+    cell.attention = True
     while True:
         subject.failures += 1
         subject.publish(ActorFailed, failure)
