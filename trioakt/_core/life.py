@@ -98,15 +98,19 @@ class Life(Standing):
             await wait_task_rescheduled(lambda _: self._forget_starter(task))
         if not self.started:
             cause = self._start_error or ActorStoppedError(f"{self.path} was stopped while it started", self.path)
-            raise StartError(f"{self.path} did not start: {type(cause).__name__}", self.path) from cause
+            raise self.not_started(cause) from cause
+
+    def not_started(self, cause: BaseException) -> StartError:
+        """Return the error that a spawn raises for this cause."""
+        return StartError(f"{self.path} did not start: {type(cause).__name__}", self.path)
 
     @property
     def awaited(self) -> bool:
         """Whether anybody waits for the start."""
         return bool(self._starters)
 
-    async def start(self) -> None:
-        """Make the instance from the recipe and run its ``pre_start``, within ``init_timeout``."""
+    def make(self) -> None:
+        """Make the instance from the recipe."""
         actor = self.factory(*self.args)
         if not isinstance(actor, Actor):
             raise TypeError(f"the factory of {self.path} must return an Actor, it returned a {type(actor).__name__}")
@@ -114,11 +118,21 @@ class Life(Standing):
         self.ctx = self.new_context()
         self.behavior = actor.receive
         self.behaviors = ()
+        self.actor = actor
+
+    @property
+    def prepares(self) -> bool:
+        """Whether there is a ``pre_start`` to run before an actor counts as started."""
+        return type(self.actor).pre_start is not Actor.pre_start
+
+    async def start(self) -> None:
+        """Run the ``pre_start`` of this life, within ``init_timeout``; make the instance first, if it is not made yet."""
+        if self.actor is None:
+            self.make()
         if self.options.reentrancy is not None:
             self.turn = Turn(self, self.options.reentrancy.max_in_flight)
-        self.actor = actor
-        if type(actor).pre_start is not Actor.pre_start:
-            await self._pre_start(actor)
+        if self.actor is not None and self.prepares:
+            await self._pre_start(self.actor)
 
     async def _pre_start(self, actor: Actor) -> None:
         try:
@@ -137,6 +151,8 @@ class Life(Standing):
 
     def announce(self) -> None:
         """Tell those who wait that this life has begun."""
+        if self.state is State.RUNNING:
+            return
         self.state = State.RUNNING
         restart, self.restart = self.restart, None
         if not self.started:

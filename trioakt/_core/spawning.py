@@ -13,6 +13,7 @@ import trio
 from trioakt._core.actor import Actor
 from trioakt._core.address import check_name
 from trioakt._core.cell import Cell
+from trioakt._core.escapes import passes_through
 from trioakt._core.options import SpawnOptions
 from trioakt.errors import ActorStoppedError, NameTakenError
 
@@ -55,7 +56,10 @@ class Spawner:
         """
         cell = _begin(self._parent(), factory, args, name, options)
         try:
-            await cell.wait_started()
+            if cell.started:
+                await trio.lowlevel.checkpoint()
+            else:
+                await cell.wait_started()
         except trio.Cancelled:
             if not cell.awaited:
                 cell.ref.kill()
@@ -118,7 +122,10 @@ def _begin(
     name: str | None,
     options: SpawnOptions,
 ) -> Cell:
-    """Check everything, and only then put a new actor into the tree and start its task."""
+    """Check everything, make the instance, and only then put the new actor into the tree and start its task.
+
+    An actor without a ``pre_start`` has started when this returns: nobody needs to wait for its task.
+    """
     system = parent.system
     if get_ident() != system.thread:
         raise system.wrong_thread(parent.path)
@@ -134,9 +141,17 @@ def _begin(
     if name in parent.children:
         raise NameTakenError(f"{parent.path} already has a child {name!r}", f"{parent.path}/{name}")
     cell = Cell(system, parent, name, factory, args, checked)
+    try:
+        cell.make()
+    except BaseException as error:
+        if passes_through(error):
+            raise
+        raise cell.not_started(error) from error
     parent.adopt(cell)
     system.tally.spawned += 1
     system.nursery.start_soon(cell.run, name=name)
+    if not cell.prepares:
+        cell.announce()
     return cell
 
 

@@ -134,8 +134,9 @@ class CoreSystem(Spawner):
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
         self.user = Cell(self, None, "user", Guardian, (self.supervision,), self.options)
+        self.user.make()
         self.nursery.start_soon(self.user.run, name="user")
-        await self.user.wait_started()
+        await trio.lowlevel.checkpoint()
 
     def _close(self) -> None:
         self._closed = trio.current_time()
