@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
 from types import CoroutineType
@@ -20,7 +21,7 @@ from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, Term
 from trioakt._core.orders import Order, State
 from trioakt._core.ref import ActorRef
 from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch
-from trioakt._core.standing import HIGH, Factory
+from trioakt._core.standing import HIGH, Place
 from trioakt._core.supervising import Restart, Round, reinstate
 from trioakt._core.wake import WAKE
 from trioakt.errors import ActorStoppedError, MailboxFullError, NoReplyError
@@ -28,8 +29,6 @@ from trioakt.supervision import Failure
 
 if TYPE_CHECKING:
     from trioakt._core.context import CoreContext
-    from trioakt._core.options import Options
-    from trioakt._core.system import CoreSystem
 
 _RESTLESS = 1.0
 """Seconds: an actor whose mailbox was empty so short a time ago is busy."""
@@ -39,20 +38,8 @@ _FINISHING = (Order.NONE, Order.STOP, Order.SHUTDOWN)  # orders under which a st
 class Cell(Life):
     """One actor: its mailbox, its loop, and its place in the tree. It is the recipient behind a local ref."""
 
-    __slots__ = ("ref",)
-
-    def __init__(
-        self,
-        system: CoreSystem,
-        parent: Cell | None,
-        name: str,
-        factory: Factory,
-        args: tuple[object, ...],
-        options: Options,
-    ) -> None:
-        super().__init__(system, parent, name, factory, args, options)
-        self.prepare()
-        self.spawned = trio.current_time()
+    def __init__(self, *place: *Place) -> None:
+        super().__init__(*place)
         self.ref: ActorRef[Any] = ActorRef(self)
 
     # -------------------------------------------------------------- taking messages
@@ -89,15 +76,29 @@ class Cell(Life):
 
     async def send(self, envelope: Envelope) -> None:
         """Put an envelope into the mailbox, waiting for room; when cancelled, it was not put there."""
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(self.path)
         await checkpoint()
-        while not self.closed and self.mailbox.full:
-            if self.senders is None:
-                self.senders = trio.lowlevel.ParkingLot()
-            self.attention = True
-            await self.senders.park()
+        if not self.closed and (self.senders or self.mailbox.full):
+            await self._wait_for_room()
         if self.closed:
             raise ActorStoppedError(f"{self.path} has stopped, it takes no more messages", self.path)
         self.deliver(envelope)
+
+    async def _wait_for_room(self) -> None:
+        """Wait in the queue of the senders: first come, first served, though a ``tell`` may be faster than all."""
+        senders = self.senders = deque() if self.senders is None else self.senders
+        call = trio.Event()
+        senders.append(call)
+        self.attention = True
+        try:
+            await call.wait()
+            while self.mailbox.full and not self.closed:
+                call = senders[0] = trio.Event()
+                await call.wait()
+        finally:
+            senders.remove(call)
+            self.call_sender()
 
     def signal(self, signal: Signal) -> None:
         """Act on a signal at once; nothing bounds these."""
@@ -294,8 +295,7 @@ class Cell(Life):
         """Take the next envelope where some may be in front of the mailbox, or senders wait for room in it."""
         mailbox = self.mailbox
         envelope = self.front.popleft() if self.front else mailbox.get() if mailbox else None
-        if self.senders and not mailbox.full:
-            self.senders.unpark()
+        self.call_sender()
         self.attention = bool(self.front) or bool(self.senders)
         return envelope
 

@@ -16,12 +16,13 @@ from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
 from trioakt._core.spawning import Spawner
-from trioakt.errors import DeliveryError, MailboxFullError, UnhandledMessageError
+from trioakt.errors import AskCycleError, MailboxFullError, UnhandledMessageError
 
 if TYPE_CHECKING:
     from trioakt._core.actor import Handler
     from trioakt._core.cell import Cell
     from trioakt._core.nursery import ActorNursery
+    from trioakt._core.possessions import Possessions
     from trioakt._core.ref import ActorRef
     from trioakt._core.system import CoreSystem
 
@@ -32,10 +33,11 @@ R = TypeVar("R")
 class Conversation:
     """The part of the context about the message in hand; between messages it has none."""
 
-    __slots__ = ("cell", "envelope")
+    __slots__ = ("actor", "cell", "envelope")
 
     def __init__(self, cell: Cell) -> None:
         self.cell = cell
+        self.actor = cell.actor
         self.envelope: Envelope | None = None
 
     @property
@@ -70,7 +72,7 @@ class Conversation:
         envelope = self._in_hand("reply_to")
         if not isinstance(envelope, Ask):
             raise RuntimeError(f"{self.cell.path}: reply_to is for requests, this message was told; use ctx.sender")
-        return self.cell.own().promise(envelope)
+        return self._own().promise(envelope)
 
     def reply(self, value: Any) -> None:
         """Answer the message in hand: the asker's ``ask`` returns it, the sender of a told message is told it.
@@ -89,7 +91,11 @@ class Conversation:
             cell.system.dead_letter(value, cell.ref, cell.ref, DeadLetterReason.NO_ASKER)
 
     def forward(self, ref: ActorRef[Any]) -> None:
-        """Pass the message in hand on; its sender and its asker stay the same, and the reply goes straight to them."""
+        """Pass the message in hand on; its sender and its asker stay the same, and the reply goes straight to them.
+
+        Raises:
+            MailboxFullError: The mailbox of that actor is full and rejects; the message is still in hand here.
+        """
         envelope = self._in_hand("forward()")
         if not isinstance(envelope, Ask):
             ref.recipient.deliver(envelope)
@@ -97,15 +103,18 @@ class Conversation:
             self._forward(envelope, ref)
 
     def _forward(self, request: Ask, ref: ActorRef[Any]) -> None:
-        request.holder = None
+        holder, target = request.holder, request.target
         try:
             if request.asker is not None:
                 refuse_cycle(request.asker, ref.recipient)
             request.pass_on(ref.recipient)
             ref.recipient.deliver(request)
-        except DeliveryError as error:  # no fault of this actor's: the asker hears of it
+        except AskCycleError as error:  # no fault of this actor's: the asker hears of it
             if request.pending:
                 request.fail(error)
+        except MailboxFullError:
+            request.holder, request.target = holder, target
+            raise
 
     def unhandled(self) -> None:
         """Say that this kind of message is not understood: it becomes a dead letter, and an asker is told."""
@@ -134,6 +143,12 @@ class Conversation:
         if isinstance(envelope, Ask):
             envelope.holder = None
         stashed.append(envelope)
+        cell.stashings += 1
+
+    def _own(self) -> Possessions:
+        if self.actor is not self.cell.actor:
+            raise RuntimeError(f"{self.cell.path}: the life of the actor that this context belongs to is over")
+        return self.cell.own()
 
     def _in_hand(self, what: str) -> Envelope:
         if self.envelope is None:
@@ -177,7 +192,7 @@ class CoreContext(Conversation, Spawner):
     @property
     def nursery(self) -> ActorNursery:
         """Where tasks of this actor are started; they end with this life of it, and their failure is its failure."""
-        return self.cell.own().tasks
+        return self._own().tasks
 
     def extension(self, kind: type[T]) -> T:
         """Return the system's extension of this type."""
@@ -207,7 +222,12 @@ class CoreContext(Conversation, Spawner):
         Args:
             handler: Plain or async.
             discard_old: Replace the present handler; otherwise push, so that ``unbecome`` returns to it.
+
+        Raises:
+            TypeError: The handler is not callable.
         """
+        if not callable(handler):
+            raise TypeError(f"become() takes a function of a context and a message, got {handler!r}")
         cell = self.cell
         if not discard_old:
             cell.behaviors = (*cell.behaviors, cell.behavior)
@@ -232,7 +252,7 @@ class CoreContext(Conversation, Spawner):
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
         """Enter a context manager for this life of the actor; it is left at stop and at restart, last in first out."""
-        return await self.cell.own().resources.enter(resource)
+        return await self._own().resources.enter(resource)
 
     async def ask(self, ref: ActorRef[Any], request: Request[R]) -> R:
         """Ask another actor; with reentrancy, other messages are handled meanwhile.

@@ -33,18 +33,10 @@ _log = logging.getLogger("trioakt")
 class Life(Standing):
     """What happens to an actor beside its messages; each phase runs in the actor's own task."""
 
-    __slots__ = ("_possessions", "_start_error", "_starters", "ctx")
-
     ctx: CoreContext
-    _possessions: Possessions | None
-    _start_error: BaseException | None
-    _starters: tuple[Task, ...]
-
-    def prepare(self) -> None:
-        """Set up what a life may come to possess."""
-        self._possessions = None
-        self._start_error = None
-        self._starters = ()
+    _possessions: Possessions | None = None
+    _start_error: BaseException | None = None
+    _starters: tuple[Task, ...] = ()
 
     # --------------------------------------------- what a life needs of its cell
 
@@ -114,19 +106,19 @@ class Life(Standing):
         actor = self.factory(*self.args)
         if not isinstance(actor, Actor):
             raise TypeError(f"the factory of {self.path} must return an Actor, it returned a {type(actor).__name__}")
+        self.actor = actor
         self.strategy = actor.supervision
-        self.ctx = self.new_context()
         self.behavior = actor.receive
         self.behaviors = ()
-        self.actor = actor
+        self.ctx = self.new_context()
 
     @property
     def prepares(self) -> bool:
         """Whether there is a ``pre_start`` to run before an actor counts as started."""
-        return type(self.actor).pre_start is not Actor.pre_start
+        return self.actor is not None and type(self.actor).pre_start is not Actor.pre_start
 
     async def start(self) -> None:
-        """Run the ``pre_start`` of this life, within ``init_timeout``; make the instance first, if it is not made yet."""
+        """Run the ``pre_start`` of this life, within ``init_timeout``; make the instance first, where there is none."""
         if self.actor is None:
             self.make()
         if self.options.reentrancy is not None:
@@ -183,7 +175,9 @@ class Life(Standing):
             await self._end_tasks()
             await self._let_go(actor_failed(self.path, "was restarted", restart.error))
             self.unstash(None)
-            await trio.sleep(restart.delay)
+            with trio.move_on_after(restart.delay):
+                while self.order is Order.NONE:
+                    await self.park()
             await restart.round.join(self)
         self.scope = None
 
@@ -228,7 +222,7 @@ class Life(Standing):
             watcher.terminated(self.ref, self.cause)
         self._wake_starters()
         self.behaviors, self.turn, self.mailbox = (), None, NO_MAIL
-        del self.behavior
+        del self.behavior, self.ctx
 
     async def _end_tasks(self) -> None:
         if self._possessions is not None:

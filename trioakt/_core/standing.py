@@ -31,103 +31,61 @@ if TYPE_CHECKING:
     from trioakt._core.system import CoreSystem
     from trioakt._core.turn import Turn
 
-Factory = Callable[..., Any]
+Place = tuple["CoreSystem", "Cell | None", str, Callable[..., Any], tuple[object, ...], "Options"]
+"""System, parent, name, factory with its arguments, and options."""
 
 
 class Standing:
     """All the state of one actor, and the orders given to it.
 
-    What few actors need is ``None`` until it is first needed, so that an idle actor is little more than its task.
+    What an actor at rest does not need has its value in the class, so that to spawn it stays cheap.
     """
-
-    __slots__ = (
-        "actor",
-        "alarm",
-        "args",
-        "attention",
-        "behavior",
-        "behaviors",
-        "cause",
-        "children",
-        "closed",
-        "dry_at",
-        "factory",
-        "failures",
-        "front",
-        "handled",
-        "ledgers",
-        "mailbox",
-        "name",
-        "options",
-        "order",
-        "parent",
-        "parked",
-        "restart",
-        "restarts",
-        "scope",
-        "senders",
-        "spawned",
-        "started",
-        "stashed",
-        "state",
-        "strategy",
-        "suspended",
-        "system",
-        "turn",
-        "watchers",
-        "watching",
-    )
 
     ref: ActorRef[Any]
 
-    def __init__(
-        self,
-        system: CoreSystem,
-        parent: Cell | None,
-        name: str,
-        factory: Factory,
-        args: tuple[object, ...],
-        options: Options,
-    ) -> None:
-        self.system = system
-        self.parent = parent
-        self.name = name
-        self.factory = factory
-        self.args = args
-        self.options = options
-        self.state = State.STARTING
-        self.started = False
-        self.spawned = 0.0
-        self.strategy: Strategy = system.supervision
-        self.ledgers: dict[bool, Ledger] | None = None
+    # its recipe, and what has become of it
+    actor: Actor | None = None
+    behavior: Handler
+    behaviors: tuple[Handler, ...] = ()
+    state = State.STARTING
+    started = False
+    cause = TerminationCause.STOPPED
+    failures: int = 0
+    restarts: int = 0
+
+    # its place in the tree
+    strategy: Strategy
+    ledgers: dict[bool, Ledger] | None = None
+    watchers: dict[Watcher, None] | None = None
+    watching: set[ActorRef[Any]] | None = None
+
+    # its messages
+    stashed: deque[Envelope] | None = None
+    stashings: int = 0
+    """Messages laid aside, which do not count as handled."""
+    senders: deque[trio.Event] | None = None
+    dry_at = float("-inf")
+
+    # its orders, and what they reach
+    order = Order.NONE
+    suspended = False
+    restart: Restart | None = None
+    scope: trio.CancelScope | None = None
+    turn: Turn | None = None
+
+    def __init__(self, *place: *Place) -> None:
+        self.system, self.parent, self.name, self.factory, self.args, self.options = place
+        self.spawned = trio.current_time()
         self.children: dict[str, Cell] = _NO_CHILDREN
-        self.watchers: dict[Watcher, None] | None = None
-        self.watching: set[ActorRef[Any]] | None = None
 
-        self.actor: Actor | None = None
-        self.behavior: Handler = _no_behavior
-        self.behaviors: tuple[Handler, ...] = ()
-
+        # read for every message, so it is the instance's from the beginning
         self.mailbox: Mailbox = NO_MAIL
         self.front: deque[Envelope] | None = None
-        self.stashed: deque[Envelope] | None = None
-        self.senders: trio.lowlevel.ParkingLot | None = None
         self.closed = False
-        self.dry_at = float("-inf")
-        self.alarm = HIGH
-
         self.parked: Task | None = None
-        self.scope: trio.CancelScope | None = None
-        self.turn: Turn | None = None
         self.attention = False
-        self.order = Order.NONE
-        self.suspended = False
-        self.restart: Restart | None = None
-        self.cause = TerminationCause.STOPPED
-
-        self.handled: int = 0
-        self.failures: int = 0
-        self.restarts: int = 0
+        self.alarm = HIGH
+        self.handled = 0
 
     @property
     def path(self) -> str:
@@ -151,7 +109,7 @@ class Standing:
             state=State.SUSPENDED if self.suspended and self.state is State.RUNNING else self.state,
             depth=waiting,
             stashed=len(self.stashed or ()),
-            handled=self.handled,
+            handled=self.handled - self.stashings,
             failures=self.failures,
             restarts=self.restarts,
             children=len(self.children),
@@ -168,6 +126,11 @@ class Standing:
         self.front.extendleft(reversed(chosen))
         self.attention = True
 
+    def call_sender(self) -> None:
+        """Let the first of those who wait for room go on, if there is room."""
+        if self.senders and not self.mailbox.full:
+            self.senders[0].set()
+
     def adopt(self, child: Cell) -> None:
         """Take a child into the tree."""
         if not self.children:
@@ -177,7 +140,7 @@ class Standing:
     def leave_tree(self) -> None:
         """Leave the tree, and wake a parent that waits for its last child."""
         tally = self.system.tally
-        tally.handled += self.handled
+        tally.handled += self.handled - self.stashings
         tally.failures += self.failures
         if self.parent is not None:
             del self.parent.children[self.name]
@@ -210,8 +173,8 @@ class Standing:
             if not self.closed:
                 self.closed = True
                 self.cause = cause or (TerminationCause.KILLED if order is Order.KILL else TerminationCause.STOPPED)
-            if self.senders is not None:
-                self.senders.unpark_all()
+            for call in self.senders or ():
+                call.set()
         for scope in self._scopes():
             self._hurry(scope)
         self.nudge()
@@ -267,7 +230,3 @@ class Standing:
 HIGH = 10_000
 """Messages that may wait before ``MailboxHigh`` is published; again at each doubling."""
 _NO_CHILDREN: dict[str, Any] = {}
-
-
-def _no_behavior(ctx: object, msg: object) -> None:
-    raise RuntimeError("an actor without an instance handles nothing")

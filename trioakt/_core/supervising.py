@@ -24,21 +24,27 @@ class Round:
 
     def __init__(self, members: list[Standing]) -> None:
         self._members = members
-        self._down = {cell: trio.Event() for cell in members}
-        self._up = {cell: trio.Event() for cell in members}
+        self._down: set[Standing] = set()
+        self._up: set[Standing] = set()
 
     async def join(self, cell: Standing) -> None:
-        """Wait, torn down, until it is this member's turn to start."""
-        self._down[cell].set()
-        for event in self._down.values():
-            await event.wait()
-        for member in self._members[: self._members.index(cell)]:
-            await self._up[member].wait()
+        """Wait, torn down, until it is this member's turn to start; a new order cuts it short."""
+        self._down.add(cell)
+        self._wake()
+        before = self._members[: self._members.index(cell)]
+        while cell.order is Order.NONE and not (self._down.issuperset(self._members) and self._up.issuperset(before)):
+            await cell.park()
 
     def leave(self, cell: Standing) -> None:
         """Note that this member is up, or will not come."""
-        self._down[cell].set()
-        self._up[cell].set()
+        self._down.add(cell)
+        self._up.add(cell)
+        self._wake()
+
+    def _wake(self) -> None:
+        for member in self._members:
+            if member not in self._up:
+                member.wake()
 
 
 @attrs.frozen(eq=False)

@@ -208,7 +208,7 @@ class CoreSystem(Spawner):
         return SystemStatistics(
             actors=len(alive),
             spawned=tally.spawned,
-            handled=tally.handled + sum(cell.handled for cell in alive),
+            handled=tally.handled + sum(cell.handled - cell.stashings for cell in alive),
             failures=tally.failures + sum(cell.failures for cell in alive),
             restarts=tally.restarts,
             dead_letters=letters.total(),

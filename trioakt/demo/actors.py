@@ -69,8 +69,8 @@ class Counted:
 
 
 @message
-class Finish(Request[None]):
-    """Parse what is waiting, and answer when it is done."""
+class Finish:
+    """Parse what is waiting, and stop."""
 
 
 @message
@@ -161,7 +161,7 @@ class Pool(Actor):
                     parser.tell(PoisonPill())  # queues behind the last file
                 for parser in parsers:
                     await parser.wait_stopped()
-                ctx.reply(None)
+                ctx.stop()
             case _:
                 ctx.unhandled()
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-FAULTS = (SyntaxError, ValueError, OSError, RecursionError, MemoryError)
+FAULTS: tuple[type[Exception], ...] = (SyntaxError, ValueError, OSError, RecursionError, MemoryError)
 """What a file may raise; anything else is a bug, and ends the worker process."""
 
 

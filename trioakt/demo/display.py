@@ -75,8 +75,8 @@ def summary(system: ActorSystem) -> str:
     """Tell what the actor system went through."""
     figures = system.statistics()
     return (
-        f"failures {figures.failures:,} · restarts {figures.restarts:,} · dead letters {figures.dead_letters:,} · "
-        f"messages {figures.handled:,} · actors {figures.spawned:,} · seconds {figures.uptime:.1f}"
+        f"failures {figures.failures:,} | restarts {figures.restarts:,} | dead letters {figures.dead_letters:,} | "
+        f"messages {figures.handled:,} | actors {figures.spawned:,} | seconds {figures.uptime:.1f}"
     )
 
 
@@ -85,5 +85,5 @@ def _package_name(directory: PurePath) -> str:
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    name, *figures = (cell.rjust(width) for cell, width in zip(cells, widths, strict=True))
-    return "  ".join([name.strip().ljust(widths[0]), *figures])
+    name, *figures = cells
+    return "  ".join([name.ljust(widths[0]), *map(str.rjust, figures, widths[1:])])

@@ -70,8 +70,9 @@ async def take_census(system: ActorSystem, root: Path, work: trio.CancelScope) -
     await system.spawn_task(show_progress, tally, name="progress")
     with work:
         await packages.wait_stopped()
-        await pool.ask(Finish())
-    for part in (packages, pool):  # when the work was cut short they still go on
+        await pool.send(Finish())
+        await pool.wait_stopped()
+    for part in (packages, pool):  # gone already, unless the work was cut short
         part.kill()
         await part.wait_stopped()
     return await tally.ask(TakeStock())

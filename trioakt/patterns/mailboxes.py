@@ -119,10 +119,8 @@ class BoundedQueue:
         """Take a notice in, whatever the bound."""
         self._places.append((envelope, False))
 
-    def get(self) -> Envelope | None:
+    def get(self) -> Envelope:
         """Take the oldest envelope out."""
-        if not self._places:
-            return None
         envelope, counts = self._places.popleft()
         self._messages -= counts
         return envelope
@@ -206,10 +204,10 @@ class PriorityQueue:
         """Take a notice in, whatever the bound."""
         self._notices.put(envelope)
 
-    def get(self) -> Envelope | None:
+    def get(self) -> Envelope:
         """Take the envelope with the smallest key out."""
         notice = self._notices.due()
-        if notice is not None or not self._heap:
+        if notice is not None:
             return notice
         _, number, envelope = heapq.heappop(self._heap)
         self._notices.leave(number)
@@ -241,10 +239,10 @@ class FairQueue:
         """Take a notice in."""
         self._notices.put(envelope)
 
-    def get(self) -> Envelope | None:
+    def get(self) -> Envelope:
         """Take the oldest envelope of the sender whose turn it is out."""
         notice = self._notices.due()
-        if notice is not None or not self._lanes:
+        if notice is not None:
             return notice
         sender = next(iter(self._lanes))
         lane = self._lanes[sender]
