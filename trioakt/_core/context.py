@@ -16,7 +16,7 @@ from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
 from trioakt._core.spawning import Spawner
-from trioakt.errors import AskCycleError, MailboxFullError, UnhandledMessageError
+from trioakt.errors import DeliveryError, MailboxFullError, UnhandledMessageError
 
 if TYPE_CHECKING:
     from trioakt._core.actor import Handler
@@ -94,27 +94,27 @@ class Conversation:
         """Pass the message in hand on; its sender and its asker stay the same, and the reply goes straight to them.
 
         Raises:
-            MailboxFullError: The mailbox of that actor is full and rejects; the message is still in hand here.
+            MailboxFullError: The mailbox of that actor is full and rejects a message that was told. When it was
+                asked, the asker is told so instead.
         """
         envelope = self._in_hand("forward()")
+        if hasattr(envelope, "age"):
+            del envelope.age
         if not isinstance(envelope, Ask):
             ref.recipient.deliver(envelope)
         else:
             self._forward(envelope, ref)
 
     def _forward(self, request: Ask, ref: ActorRef[Any]) -> None:
-        holder, target = request.holder, request.target
+        request.holder = None
         try:
             if request.asker is not None:
                 refuse_cycle(request.asker, ref.recipient)
             request.pass_on(ref.recipient)
             ref.recipient.deliver(request)
-        except AskCycleError as error:  # no fault of this actor's: the asker hears of it
+        except DeliveryError as error:  # no fault of this actor's: the asker hears of it
             if request.pending:
                 request.fail(error)
-        except MailboxFullError:
-            request.holder, request.target = holder, target
-            raise
 
     def unhandled(self) -> None:
         """Say that this kind of message is not understood: it becomes a dead letter, and an asker is told."""
@@ -142,6 +142,8 @@ class Conversation:
             raise error
         if isinstance(envelope, Ask):
             envelope.holder = None
+        if not hasattr(envelope, "age"):  # a message that is stashed again keeps its place
+            envelope.age = cell.stashings
         stashed.append(envelope)
         cell.stashings += 1
 

@@ -197,7 +197,7 @@ class Life(Standing):
     async def wind_up(self) -> None:
         """Stop children, end tasks, run ``post_stop``, leave resources: shielded, each part with its own deadline."""
         if self.children:
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + self.system.shutdown_timeout):
+            with trio.CancelScope(shield=True):  # the children's parts have deadlines, and their parent goes after them
                 await self.stop_children()
         try:
             await self._end_tasks()

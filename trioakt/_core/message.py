@@ -93,9 +93,11 @@ def message_info(message: object) -> MessageInfo:
 
 
 class Envelope:
-    """A message on its way, with the ref of who sent it."""
+    """A message on its way, with the ref of who sent it; ``age`` is its place among those that were stashed."""
 
-    __slots__ = ("message", "sender")
+    __slots__ = ("age", "message", "sender")
+
+    age: int
 
     def __init__(self, message: Any, sender: ActorRef | None = None) -> None:
         self.message = message

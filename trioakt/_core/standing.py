@@ -122,8 +122,7 @@ class Standing:
         if not stashed:
             return
         chosen = [stashed.popleft() for _ in range(len(stashed) if count is None else count)]
-        self.front = self.front or deque()
-        self.front.extendleft(reversed(chosen))
+        self.front = deque(sorted([*(self.front or ()), *chosen], key=lambda envelope: envelope.age))
         self.attention = True
 
     def call_sender(self) -> None:

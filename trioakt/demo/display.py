@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import TextIO
 
 from trioakt import ActorSystem
@@ -45,6 +45,17 @@ class ProgressLine:
     def _write(self, text: str) -> None:
         self.stream.write(text)
         self.stream.flush()
+
+
+def report(root: Path, census: Census, system: ActorSystem, *, interrupted: bool) -> str:
+    """Put together what is shown at the end."""
+    parts = [f"Census of {root}", table(census)]
+    if census.failures:
+        parts.append(troubles(census))
+    parts.append(summary(system))
+    if interrupted:
+        parts.append("Interrupted: the figures are of a part only.")
+    return "\n\n".join(parts)
 
 
 def table(census: Census) -> str:

@@ -14,7 +14,7 @@ import trio
 
 from trioakt import ActorRef, ActorSystem, Bounded
 from trioakt.demo.actors import Census, Finish, Package, Pool, TakeStock, Tally
-from trioakt.demo.display import ProgressLine, summary, table, troubles
+from trioakt.demo.display import ProgressLine, report
 
 DONE, MISUSED, INTERRUPTED = 0, 2, 130
 """Exit codes."""
@@ -49,14 +49,10 @@ async def run(root: Path) -> int:
             nursery.start_soon(cancel_at, signals, work)
             async with ActorSystem("census") as system:
                 census = await take_census(system, root, work)
+            text = report(root, census, system, interrupted=work.cancelled_caught)
+            # A path may hold what the terminal's encoding does not.
+            print(text.encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
             nursery.cancel_scope.cancel()
-
-    report = [f"Census of {root}", table(census), summary(system)]
-    if census.failures:
-        report.insert(2, troubles(census))
-    if work.cancelled_caught:
-        report.append("Interrupted: the figures are of a part only.")
-    print("\n\n".join(report).encode(sys.stdout.encoding, "backslashreplace").decode(sys.stdout.encoding))
     return INTERRUPTED if work.cancelled_caught else DONE
 
 
