@@ -97,7 +97,7 @@ class AskCycleError(DeliveryError):
         super().__init__(
             "these actors would wait for each other for ever: "
             + " -> ".join(cycle)
-            + "; use tell, or give one of them reentrancy=Reentrancy() and ask with ctx.ask",
+            + f"; use tell, or spawn {cycle[1]} with reentrancy=Reentrancy() and let it ask with ctx.ask",
             cycle[0],
         )
         self.cycle = cycle

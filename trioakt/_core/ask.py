@@ -40,24 +40,25 @@ _NEVER = float("inf")
 class Ask(Envelope):
     """A request on its way: its own envelope, reply slot and outcome.
 
-    ``asker`` is the actor whose mailbox is held meanwhile, if one is. ``target`` is the recipient in whose hands the
-    request is. ``holder`` is the actor that must answer before its handler ends; ``None`` once the answer was
-    promised or the request passed on.
+    ``waiter`` is what cannot go on before the answer comes: an actor whose mailbox is held meanwhile, or the request
+    that an interleaving handler has in hand; ``None`` for an asker outside of all handlers. ``target`` is the
+    recipient in whose hands the request is. ``holder`` is the actor that must answer before its handler ends;
+    ``None`` once the answer was promised or the request passed on.
     """
 
-    __slots__ = ("_error", "_state", "_task", "_value", "asker", "deadline", "holder", "scope", "target")
+    __slots__ = ("_error", "_state", "_task", "_value", "deadline", "holder", "scope", "target", "waiter")
 
     def __init__(
         self,
         message: Any,
         sender: ActorRef | None,
-        asker: Recipient | None,
+        waiter: Recipient | Ask | None,
         deadline: float,
         target: Recipient,
     ) -> None:
         self.message = message
         self.sender = sender
-        self.asker = asker
+        self.waiter = waiter
         self.deadline = deadline
         self.holder: object = None
         self.target: Recipient | None = target

@@ -25,13 +25,17 @@ R = TypeVar("R")
 
 
 class Holding:
-    """While it is entered, this task runs handlers of an actor; ``holds`` its mailbox, unless it gave its turn away."""
+    """While it is entered, this task runs handlers of an actor.
 
-    __slots__ = ("holds", "ref")
+    ``waiter`` is what waits when a handler does: the actor itself, whose mailbox the handler holds. When the handler
+    has given its turn away, it is only the request in hand, or nothing where the message was told.
+    """
+
+    __slots__ = ("ref", "waiter")
 
     def __init__(self, ref: ActorRef[Any]) -> None:
         self.ref = ref
-        self.holds = True
+        self.waiter: Recipient | Ask | None = ref.recipient
 
     def __enter__(self) -> None:
         inside.set(True)
@@ -40,6 +44,11 @@ class Holding:
     def __exit__(self, *_: object) -> None:
         del holdings[current_task()]
 
+    @property
+    def holds(self) -> bool:
+        """Whether the handler holds its actor's mailbox."""
+        return self.waiter is self.ref.recipient
+
 
 holdings: dict[Task, Holding] = {}
 """The tasks that run handlers now."""
@@ -47,8 +56,9 @@ holdings: dict[Task, Holding] = {}
 inside: ContextVar[bool] = ContextVar("trioakt_inside", default=False)
 """Set in the tasks that run handlers, and so in all that those start: in others ``holding_of`` need not look."""
 
-waits: dict[Recipient, tuple[Ask, ...]] = {}
-"""The wait-for graph: what the handlers that hold an actor's mailbox wait for."""
+waits: dict[Recipient | Ask, tuple[Ask, ...]] = {}
+"""The wait-for graph: by actor, the asks of the handler that holds its mailbox; by request in hand, those of its
+interleaving handler. A request in turn waits for the recipient that has it, and for what its handler waits for."""
 
 
 def holding_of(task: Task) -> Holding | None:
@@ -65,65 +75,60 @@ def holding_of(task: Task) -> Holding | None:
     return None
 
 
-def find_cycle(start: Recipient, target: Recipient) -> tuple[str, ...] | None:
-    """Return the circle of paths that would close if ``start`` waited for ``target``; ``None`` if none would.
+def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipient) -> None:
+    """Raise if the waiter's wait for this recipient would close a circle.
 
     The graph is small (a handler waits for few others), and each edge is checked before it is added, so it has no
     circle yet: a depth-first walk ends.
-    """
-    trail: list[tuple[Recipient, tuple[Recipient, ...]]] = [(target, (start, target))]
-    while trail:
-        node, way = trail.pop()
-        if node is start:
-            return tuple(Address.parse(each.address).path for each in way)
-        ahead = [ask.target for ask in waits.get(node, ()) if ask.target is not None]
-        trail.extend((each, (*way, each)) for each in ahead)
-    return None
-
-
-def refuse_cycle(asker: Recipient, recipient: Recipient) -> None:
-    """Raise if the asker's wait for this recipient would close a circle.
 
     Raises:
         AskCycleError: It would.
     """
-    cycle = find_cycle(asker, recipient)
-    if cycle is not None:
-        raise AskCycleError(cycle)
+    trail: list[tuple[Recipient | Ask, tuple[str, ...]]] = [(target, (asker.path,))]
+    while trail:
+        node, way = trail.pop()
+        if isinstance(node, Ask):
+            ahead: list[Recipient | Ask] = [] if node.target is None else [node.target]
+        else:
+            ahead = []
+            way = (*way, Address.parse(node.address).path)
+        if node is waiter:
+            raise AskCycleError(way if way[-1] == asker.path else (*way, asker.path))
+        ahead.extend(waits.get(node, ()))
+        trail.extend((each, way) for each in ahead)
 
 
 class _Waiting:
-    """While it is entered, the wait-for graph holds these asks of an actor whose mailbox is held."""
+    """While it is entered, the wait-for graph holds these asks of a waiter."""
 
-    __slots__ = ("_asker", "_asks")
+    __slots__ = ("_asks", "_waiter")
 
-    def __init__(self, asker: Recipient, asks: tuple[Ask, ...]) -> None:
-        self._asker = asker
+    def __init__(self, waiter: Recipient | Ask, asks: tuple[Ask, ...]) -> None:
+        self._waiter = waiter
         self._asks = asks
 
     def __enter__(self) -> None:
-        waits[self._asker] = (*waits.get(self._asker, ()), *self._asks)
+        waits[self._waiter] = (*waits.get(self._waiter, ()), *self._asks)
 
     def __exit__(self, *_: object) -> None:
-        left = tuple(ask for ask in waits[self._asker] if ask not in self._asks)
+        left = tuple(ask for ask in waits[self._waiter] if ask not in self._asks)
         if left:
-            waits[self._asker] = left
+            waits[self._waiter] = left
         else:
-            del waits[self._asker]
+            del waits[self._waiter]
 
 
 async def ask(recipient: Recipient, request: object) -> Any:
     """Send a request and wait for its reply; see ``ActorRef.ask``."""
     holding = holding_of(current_task())
     deadline = trio.current_effective_deadline()
-    if holding is None or not holding.holds:
+    if holding is None or holding.waiter is None:
         slot = Ask(request, None if holding is None else holding.ref, None, deadline, recipient)
         recipient.deliver(slot)
         return await slot.wait()
-    asker = holding.ref.recipient
-    refuse_cycle(asker, recipient)
-    slot = Ask(request, holding.ref, asker, deadline, recipient)
-    with _Waiting(asker, (slot,)):
+    refuse_cycle(holding.ref, holding.waiter, recipient)
+    slot = Ask(request, holding.ref, holding.waiter, deadline, recipient)
+    with _Waiting(holding.waiter, (slot,)):
         recipient.deliver(slot)
         return await slot.wait()
 
@@ -139,13 +144,12 @@ async def ask_all(refs: Iterable[ActorRef[Any]], request: Request[R]) -> list[R]
     recipients = tuple(ref.recipient for ref in refs)
     holding = holding_of(current_task())
     deadline = trio.current_effective_deadline()
-    if holding is None or not holding.holds:
+    if holding is None or holding.waiter is None:
         return await Gathering(request, None if holding is None else holding.ref, None, deadline, recipients).replies()
-    asker = holding.ref.recipient
     for recipient in recipients:
-        refuse_cycle(asker, recipient)
-    gathering = Gathering(request, holding.ref, asker, deadline, recipients)
-    with _Waiting(asker, gathering.asks):
+        refuse_cycle(holding.ref, holding.waiter, recipient)
+    gathering = Gathering(request, holding.ref, holding.waiter, deadline, recipients)
+    with _Waiting(holding.waiter, gathering.asks):
         return await gathering.replies()
 
 
@@ -158,11 +162,11 @@ class Gathering:
         self,
         message: Any,
         sender: ActorRef | None,
-        asker: Recipient | None,
+        waiter: Recipient | Ask | None,
         deadline: float,
         targets: tuple[Recipient, ...],
     ) -> None:
-        self.asks = tuple(_Gathered(message, sender, asker, deadline, target, self) for target in targets)
+        self.asks = tuple(_Gathered(message, sender, waiter, deadline, target, self) for target in targets)
         self._left = len(targets)
         self._task: Task | None = None
 
@@ -204,12 +208,12 @@ class _Gathered(Ask):
         self,
         message: Any,
         sender: ActorRef | None,
-        asker: Recipient | None,
+        waiter: Recipient | Ask | None,
         deadline: float,
         target: Recipient,
         gathering: Gathering,
     ) -> None:
-        super().__init__(message, sender, asker, deadline, target)
+        super().__init__(message, sender, waiter, deadline, target)
         self._gathering = gathering
 
     @property

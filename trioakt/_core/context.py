@@ -108,8 +108,8 @@ class Conversation:
     def _forward(self, request: Ask, ref: ActorRef[Any]) -> None:
         request.holder = None
         try:
-            if request.asker is not None:
-                refuse_cycle(request.asker, ref.recipient)
+            if request.waiter is not None and request.sender is not None:
+                refuse_cycle(request.sender, request.waiter, ref.recipient)
             request.pass_on(ref.recipient)
             ref.recipient.deliver(request)
         except DeliveryError as error:  # no fault of this actor's: the asker hears of it
@@ -278,11 +278,11 @@ class CoreContext(Conversation, Spawner):
         if turn is None or holding is None or not holding.holds or not turn.give():
             yield
             return
-        holding.holds = False
+        holder, holding.waiter = holding.waiter, self.envelope if isinstance(self.envelope, Ask) else None
         try:
             yield
         finally:
             try:
                 await turn.take_back()
             finally:
-                holding.holds = True
+                holding.waiter = holder

@@ -173,7 +173,7 @@ class Life(Standing):
                 await self._hook(actor.pre_restart, self.ctx, restart.error, restart.message)
             await self.stop_children()
             await self._end_tasks()
-            await self._let_go(actor_failed(self.path, "was restarted", restart.error))
+            await self._let_go("was restarted", restart.error)
             self.unstash(None)
             with trio.move_on_after(restart.delay):
                 while self.order is Order.NONE:
@@ -206,7 +206,7 @@ class Life(Standing):
                 self.ctx.envelope = None
                 await self._hook(actor.post_stop, self.ctx)
         finally:
-            await self._let_go(ActorStoppedError(f"{self.path} stopped before it answered", self.path))
+            await self._let_go("stopped before it answered")
 
     def finish(self) -> None:
         """Leave the tree and tell everybody who waits for the end."""
@@ -231,12 +231,14 @@ class Life(Standing):
         if turn is not None:
             await self._hook(turn.drain)
 
-    async def _let_go(self, error: BaseException) -> None:
-        """Leave the resources of this life, and tell those it owes an answer."""
+    async def _let_go(self, what: str, cause: BaseException | None = None) -> None:
+        """Leave the resources of this life, and tell those it owes an answer what happened."""
         possessions, self._possessions = self._possessions, None
         if possessions is not None:
             await self._hook(possessions.resources.close)
-            possessions.break_promises(error)
+            path = self.path
+            stopped = ActorStoppedError(f"{path} {what}", path)
+            possessions.break_promises(stopped if cause is None else actor_failed(path, what, cause))
 
     async def _hook(self, hook: Callable[..., Awaitable[None] | None], *args: object) -> None:
         """Run a part of the end, shielded, for at most ``stop_grace`` seconds; its failure is told and nothing more."""
