@@ -23,11 +23,11 @@ MAIN_PATH = ["ref.py", "mailbox.py", "cell.py", "actor.py"]
 MAIN_PATH_LINES = 700
 
 NAMES_THAT_SAY_NOTHING = {"base", "common", "helper", "helpers", "manager", "managers", "types", "util", "utils"}
-FACADE = ["__init__.py", "cli.py", "context.py", "demo.py", "observability/", "system.py", "testing/"]
+FACADE = ["__init__.py", "cli.py", "context.py", "demo/", "observability/", "system.py", "testing/"]
 """The parts that may import `trioakt` itself; what is below them may not."""
 
 ROOMS = {
-    "anyio": ["cli.py", "demo.py", "testing/"],
+    "anyio": ["cli.py", "demo/", "testing/"],
     "cattrs": ["remote/codec.py"],
     "cronsim": ["patterns/schedule.py"],
     "h11": ["observability/"],

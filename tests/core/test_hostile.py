@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from functools import partial
 from typing import Any
 
@@ -266,6 +266,32 @@ async def test_a_call_from_another_thread_is_refused_and_points_to_the_portal() 
             with pytest.raises(RuntimeError, match="portal"):
                 await trio.to_thread.run_sync(call)
         assert ref.is_alive
+        assert await ref.ask(Get()) == 0
+
+
+CONTEXT_CALLS: dict[str, Callable[[Context], Callable[[], object]]] = {
+    "reply": lambda ctx: partial(ctx.reply, "from a thread"),
+    "reply_to.reply": lambda ctx: partial(ctx.reply_to.reply, "from a thread"),
+    "reply_to.fail": lambda ctx: partial(ctx.reply_to.fail, OSError()),
+    "unhandled": lambda ctx: ctx.unhandled,
+    "forward": lambda ctx: partial(ctx.forward, ctx.self),
+    "watch": lambda ctx: partial(ctx.watch, ctx.self),
+    "stop": lambda ctx: ctx.stop,
+    "start_soon": lambda ctx: lambda: ctx.nursery.start_soon(trio.lowlevel.checkpoint),
+}
+
+
+@pytest.mark.parametrize("name", CONTEXT_CALLS)
+async def test_a_context_refuses_another_thread(name: str) -> None:
+    async def work(ctx: Context) -> str:
+        with pytest.raises(RuntimeError, match="thread"):
+            await trio.to_thread.run_sync(CONTEXT_CALLS[name](ctx))
+        return "answered all the same"
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        with trio.fail_after(5):
+            assert await ref.ask(Do(work)) == "answered all the same"
         assert await ref.ask(Get()) == 0
 
 

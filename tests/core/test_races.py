@@ -1,4 +1,4 @@
-"""Races: stops, kills, failures, watches and messages that meet at any moment; each message and each ask has one end."""
+"""Races: stops, kills, failures, watches and messages that meet at any moment; each message, each ask has one end."""
 
 from __future__ import annotations
 

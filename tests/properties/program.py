@@ -13,7 +13,7 @@ from trio.testing import MockClock
 
 Step: TypeAlias = Callable[[], Awaitable[None] | None]
 
-PATIENCE = 1_000_000.0
+PATIENCE = 5_000.0
 """Virtual seconds after which a program that does not end has failed."""
 
 

@@ -87,15 +87,14 @@ def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipien
     trail: list[tuple[Recipient | Ask, tuple[str, ...]]] = [(target, (asker.path,))]
     while trail:
         node, way = trail.pop()
-        if isinstance(node, Ask):
-            ahead: list[Recipient | Ask] = [] if node.target is None else [node.target]
-        else:
-            ahead = []
-            way = (*way, Address.parse(node.address).path)
+        place = node.target if isinstance(node, Ask) else node
+        if place is not None:
+            if place is not node:
+                trail.append((place, way))
+            way = (*way, Address.parse(place.address).path)
         if node is waiter:
-            raise AskCycleError(way if way[-1] == asker.path else (*way, asker.path))
-        ahead.extend(waits.get(node, ()))
-        trail.extend((each, way) for each in ahead)
+            raise AskCycleError(way)
+        trail.extend((ask, way) for ask in waits.get(node, ()))
 
 
 class _Waiting:

@@ -238,7 +238,7 @@ class Cell(Life):
 
     async def _loop(self, ctx: CoreContext, *, at_home: bool = True) -> None:
         """Take and handle envelopes, one at a time; this is the path of every message."""
-        turn, task, unpark = self.system.turn, current_task(), self._unpark
+        turn, task, unpark = self.system.settings.turn, current_task(), self._unpark
         while True:
             if self.attention:
                 if await self._attend(at_home=at_home):

@@ -35,7 +35,13 @@ class SpawnOptions(TypedDict, total=False):
     stop_grace: float
 
 
-def _seconds(instance: object, attribute: attrs.Attribute[float], value: object) -> None:
+def check_seconds(instance: object, attribute: attrs.Attribute[float], value: object) -> None:
+    """Validate a duration.
+
+    Raises:
+        TypeError: It is not a number.
+        ValueError: It is negative, or not a number in the sense of floats.
+    """
     if not isinstance(value, int | float):
         raise TypeError(f"{attribute.name} must be a number of seconds, got {value!r}")
     if not value >= 0:
@@ -61,11 +67,11 @@ class Options:
     reentrancy: Reentrancy | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Reentrancy))
     )
-    init_timeout: float = attrs.field(default=5.0, validator=_seconds)
+    init_timeout: float = attrs.field(default=5.0, validator=check_seconds)
     stash_capacity: int = attrs.field(
         default=10_000, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]
     )
-    stop_grace: float = attrs.field(default=5.0, validator=_seconds)
+    stop_grace: float = attrs.field(default=5.0, validator=check_seconds)
 
     def with_changes(self, changes: SpawnOptions) -> Options:
         """Return these options with some of them replaced.

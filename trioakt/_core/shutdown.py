@@ -45,14 +45,16 @@ class ShutdownHook:
 
 async def shut_down(system: CoreSystem) -> None:
     """Run the hooks and stop the tree, within the system's ``shutdown_timeout``; past it, cancel every actor."""
-    with trio.move_on_after(system.shutdown_timeout) as scope:
-        for hook in system.shutdown_hooks:
+    with trio.move_on_after(system.settings.shutdown_timeout) as scope:
+        for hook in system.settings.shutdown_hooks:
             await _run_hook(system, hook)
         system.user.command(Order.SHUTDOWN)
         await system.user.ref.wait_stopped()
     if scope.cancelled_caught:
         _log.error(
-            "the shutdown of %s took longer than %s s: every actor is cancelled", system.name, system.shutdown_timeout
+            "the shutdown of %s took longer than %s s: every actor is cancelled",
+            system.name,
+            system.settings.shutdown_timeout,
         )
         system.nursery.cancel_scope.cancel()
 
@@ -79,7 +81,7 @@ async def wait_for_the_last(system: CoreSystem) -> None:
     It is shielded without a deadline, as a nursery's own exit is: nothing can end an actor that never awaits, and the
     nursery would wait for it in silence.
     """
-    patience = system.shutdown_timeout
+    patience = system.settings.shutdown_timeout
     with trio.CancelScope(shield=True):
         while True:
             with trio.move_on_after(patience):

@@ -100,7 +100,7 @@ def _judge(parent: Standing, child: Standing, error: BaseException) -> Verdict:
     strategy = own or parent.strategy
     shared = own is None and strategy.siblings is not Siblings.NONE
     ledger = (parent if shared else child).ledger(group=shared)
-    return strategy.judge(ledger, error, trio.current_time(), parent.system.rng)
+    return strategy.judge(ledger, error, trio.current_time(), parent.system.settings.rng)
 
 
 def _carry_out(subject: Standing, verdict: Verdict, failure: Failure, error: BaseException, message: Any) -> None:

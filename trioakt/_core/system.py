@@ -23,6 +23,7 @@ from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStrea
 from trioakt._core.options import Options
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
 from trioakt._core.portal import Portal
+from trioakt._core.settings import Settings
 from trioakt._core.shutdown import ShutdownHook, shut_down, wait_for_the_last
 from trioakt._core.spawning import Spawner, kind_of
 from trioakt.supervision import OneForOne, Strategy
@@ -59,24 +60,22 @@ class CoreSystem(Spawner):
         shutdown_hooks: Iterable[ShutdownHook] = (),
         rng: Random | None = None,
     ) -> None:
-        if not shutdown_timeout >= 0:
-            raise ValueError(f"shutdown_timeout must be a number of seconds from 0 on, got {shutdown_timeout!r}")
-        if turn < 1:
-            raise ValueError(f"turn must be at least 1 message, got {turn!r}")
+        self.settings = Settings(
+            shutdown_timeout=shutdown_timeout,
+            turn=turn,
+            extensions=extensions,
+            shutdown_hooks=shutdown_hooks,
+            rng=Random() if rng is None else rng,
+        )
         self.name = check_name(name)
         self.node = ""
         self.options = Options(init_timeout=init_timeout, stop_grace=stop_grace)
         self.supervision = self.options.with_changes({"supervision": supervision}).supervision or supervision
-        self.shutdown_timeout = shutdown_timeout
-        self.shutdown_hooks = tuple(shutdown_hooks)
-        self.turn = turn
-        self.rng = rng or Random()
         self.events = EventStream()
         self.numbers = count(1)
         self.thread = 0
         self.nursery: trio.Nursery
         self.user: Cell
-        self._extensions = _by_type(extensions)
         self._body = trio.CancelScope()
         self._block: AbstractAsyncContextManager[None] | None = None
         self.tally = Tally()
@@ -191,6 +190,7 @@ class CoreSystem(Spawner):
     def tree(self) -> Tree:
         """Return the live tree; print it for a drawing."""
         nodes: list[TreeNode] = []
+        self._check_entered()
         waiting = [(self.user, 0, True)]
         while waiting:
             cell, level, last = waiting.pop()
@@ -204,7 +204,7 @@ class CoreSystem(Spawner):
     def statistics(self) -> SystemStatistics:
         """Return frozen figures about the system."""
         tally, letters = self.tally, self._office.counts
-        alive: list[Cell] = list(self.cells())[1:] if self._block else []
+        alive: list[Cell] = list(self.cells())[1:]
         return SystemStatistics(
             actors=len(alive),
             spawned=tally.spawned,
@@ -223,7 +223,7 @@ class CoreSystem(Spawner):
         Raises:
             ValueError: There is none.
         """
-        found = next((each for each in self._extensions if isinstance(each, kind)), None)
+        found = next((each for each in self.settings.extensions if isinstance(each, kind)), None)
         if found is None:
             raise ValueError(f"{self.name} has no extension of type {kind.__qualname__}; give it as extensions=[...]")
         return found
@@ -232,6 +232,7 @@ class CoreSystem(Spawner):
 
     def cells(self) -> Iterator[Cell]:
         """Go through the cells of the tree, each parent before its children."""
+        self._check_entered()
         waiting = [self.user]
         while waiting:
             cell = waiting.pop()
@@ -269,15 +270,6 @@ class CoreSystem(Spawner):
     def _parent(self) -> Cell:
         self._check_entered()
         return self.user
-
-
-def _by_type(extensions: Iterable[object]) -> tuple[object, ...]:
-    given = tuple(extensions)
-    kinds = [type(each) for each in given]
-    for kind in kinds:
-        if kinds.count(kind) > 1:
-            raise ValueError(f"two extensions of type {kind.__qualname__}: they are found by their type")
-    return given
 
 
 async def _raise(error: BaseException) -> NoReturn:
