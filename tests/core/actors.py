@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import trio
 
@@ -108,6 +109,9 @@ def sleeping(seconds: float) -> Hook:
     return hook
 
 
+hang = sleeping(math.inf)
+
+
 def raising(error: BaseException) -> Hook:
     """Make a hook that raises."""
 
@@ -147,6 +151,14 @@ async def enter_and_raise(error: BaseException, factory: Callable[[], Actor] = E
     async with ActorSystem(name) as system:
         await system.spawn(factory)
         raise error
+
+
+def leaves(error: BaseException) -> list[BaseException]:
+    """Return the exceptions in a group, or the exception itself."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
+    return [leaf for member in members for leaf in leaves(member)]
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from trioakt import (
     ActorStopped,
     ActorSuspended,
     ActorSystem,
+    Context,
     DeadLetter,
     Directive,
     Missed,
@@ -195,6 +196,29 @@ async def test_events_are_told_to_an_actor_that_subscribed_until_it_takes_that_b
         await live_once(system)
         await wait_all_tasks_blocked()
         assert len(kept) == 1
+
+
+async def test_an_actor_may_hold_a_subscription_as_a_resource_and_read_it_in_a_task() -> None:
+    lost: list[Any] = []
+
+    async def read(events: Any) -> None:
+        async for event in events:
+            lost.append(event.message)  # noqa: PERF401
+
+    async def pre_start(ctx: Context) -> None:
+        ctx.nursery.start_soon(read, await ctx.enter(ctx.system.events.subscribe(DeadLetter)))
+
+    async with ActorSystem("test") as system:
+        reader = await system.spawn(partial(Recorder, pre_start=pre_start))
+        gone = await system.spawn(Recorder)
+        gone.stop()
+        await gone.wait_stopped()
+        gone.tell(Note(1))
+        reader.tell(Boom(OSError()))
+        assert await reader.ask(Get()) == 0
+        gone.tell(Note(2))
+        await wait_all_tasks_blocked()
+    assert lost == [Note(1), Note(2)]
 
 
 async def test_a_subscribed_actor_that_ends_makes_no_dead_letters() -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import signal
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Recorder, collected, noting, raising
+from tests.core.actors import Boom, Do, Get, Recorder, collected, leaves, noting, raising
 from trioakt import (
     Actor,
     ActorFailed,
@@ -218,11 +218,3 @@ def test_control_c_leaves_the_block_as_a_keyboard_interrupt_after_every_post_sto
 
 def _raise(error: BaseException) -> Actor:
     raise error
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """Return the exceptions in a group, or the exception itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-    return [leaf for member in members for leaf in leaves(member)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from functools import partial
 from typing import Any
 
@@ -11,7 +10,19 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, noting, raising, resource, sleeping, spawn_child
+from tests.core.actors import (
+    Boom,
+    Do,
+    Get,
+    Note,
+    Recorder,
+    collected,
+    hang,
+    noting,
+    raising,
+    resource,
+    spawn_child,
+)
 from trioakt import (
     ActorFailed,
     ActorStoppedError,
@@ -23,8 +34,6 @@ from trioakt import (
     Terminated,
     TerminationCause,
 )
-
-hang = sleeping(math.inf)
 
 
 @pytest.mark.parametrize(("options", "seconds"), [({}, 5.0), ({"stop_grace": 2.0}, 2.0), ({"stop_grace": 0.0}, 0.0)])

@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, raising, resource, sleeping
+from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, hang, raising, resource, sleeping
 from trioakt import (
     Actor,
     ActorRef,
@@ -61,7 +61,6 @@ class Async(Actor):
 
 
 no_disk = raising(OSError("no disk"))
-hang = sleeping(math.inf)
 
 
 # What spawn waits for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from functools import partial
 from typing import Any
 
@@ -18,6 +17,7 @@ from tests.core.actors import (
     Recorder,
     Sleep,
     collected,
+    hang,
     noting,
     resource,
     sleeping,
@@ -37,9 +37,6 @@ from trioakt import (
     PoisonPill,
     TerminationCause,
 )
-
-hang = sleeping(math.inf)
-
 
 # stop
 

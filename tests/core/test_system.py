@@ -6,13 +6,25 @@ import os
 import signal
 import threading
 from functools import partial
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, enter_and_raise, noting, sleeping, spawn_child
+from tests.core.actors import (
+    Boom,
+    Do,
+    Get,
+    Note,
+    Recorder,
+    Sleep,
+    enter_and_raise,
+    leaves,
+    noting,
+    sleeping,
+    spawn_child,
+)
 from trioakt import ActorRef, ActorSystem, Context, Directive, OneForOne
 
 pytest_plugins = ["trioakt.testing.fixtures"]
@@ -479,11 +491,3 @@ async def test_a_failure_escalated_during_the_shutdown_is_not_lost(autojump_cloc
     except ExceptionGroup as group:
         assert [type(error) for error in leaves(group)] == [OSError]  # noqa: PT017
     assert trio.current_time() == began + 1
-
-
-def leaves(error: BaseException) -> list[BaseException]:
-    """Return the exceptions in a group, or the exception itself."""
-    if not isinstance(error, BaseExceptionGroup):
-        return [error]
-    members = cast("BaseExceptionGroup[BaseException]", error).exceptions
-    return [leaf for member in members for leaf in leaves(member)]

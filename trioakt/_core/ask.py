@@ -144,18 +144,34 @@ class Ask(Envelope):
         return Abort.SUCCEEDED
 
 
+class Answerer(Protocol):
+    """The actor that has promised an answer."""
+
+    @property
+    def path(self) -> str:
+        """Its path."""
+        ...
+
+    def check_thread(self) -> None:
+        """Refuse a call from outside the system's own thread."""
+        ...
+
+    def late_reply(self) -> None:
+        """Count a reply whose asker had gone."""
+        ...
+
+
 class ReplyTo:
     """A promise to answer a request later, from any task of this system; get it from ``ctx.reply_to``.
 
     A handle that is lost answers with ``NoReplyError``; when its actor stops or restarts, the asker is told so.
     """
 
-    __slots__ = ("__weakref__", "_ask", "_late", "_path", "_token")
+    __slots__ = ("__weakref__", "_ask", "_by", "_token")
 
-    def __init__(self, ask: Ask, path: str, late: Callable[[], None]) -> None:
+    def __init__(self, ask: Ask, by: Answerer) -> None:
         self._ask = ask
-        self._path = path
-        self._late = late
+        self._by = by
         self._token = trio.lowlevel.current_trio_token()
 
     @property
@@ -169,8 +185,9 @@ class ReplyTo:
         Raises:
             RuntimeError: It was answered before.
         """
+        self._by.check_thread()
         if not self._ask.reply(value):
-            self._late()
+            self._by.late_reply()
 
     def fail(self, error: BaseException) -> None:
         """Refuse the request: the asker gets ``ActorFailedError`` with this cause, and the actor goes on.
@@ -178,8 +195,9 @@ class ReplyTo:
         Raises:
             RuntimeError: It was answered before.
         """
-        if not self._ask.fail(actor_failed(self._path, "refused the request", error)):
-            self._late()
+        self._by.check_thread()
+        if not self._ask.fail(actor_failed(self._by.path, "refused the request", error)):
+            self._by.late_reply()
 
     def end(self, error: BaseException) -> None:
         """End the wait with an error of the toolkit, if it still lasts."""
@@ -189,7 +207,7 @@ class ReplyTo:
     def __del__(self) -> None:
         if self._ask.pending:  # the collector may run in any thread
             with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(_lost, self._ask, self._path)
+                self._token.run_sync_soon(_lost, self._ask, self._by.path)
 
 
 def _lost(ask: Ask, path: str) -> None:

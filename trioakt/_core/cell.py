@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Awaitable
 from threading import get_ident
 from types import CoroutineType
@@ -76,34 +75,17 @@ class Cell(Life):
 
     async def send(self, envelope: Envelope) -> None:
         """Put an envelope into the mailbox, waiting for room; when cancelled, it was not put there."""
-        if get_ident() != self.system.thread:
-            raise self.system.wrong_thread(self.path)
+        self.check_thread()
         await checkpoint()
         if not self.closed and (self.senders or self.mailbox.full):
-            await self._wait_for_room()
+            await self.wait_for_room()
         if self.closed:
             raise ActorStoppedError(f"{self.path} has stopped, it takes no more messages", self.path)
         self.deliver(envelope)
 
-    async def _wait_for_room(self) -> None:
-        """Wait in the queue of the senders: first come, first served, though a ``tell`` may be faster than all."""
-        senders = self.senders = deque() if self.senders is None else self.senders
-        call = trio.Event()
-        senders.append(call)
-        self.attention = True
-        try:
-            await call.wait()
-            while self.mailbox.full and not self.closed:
-                call = senders[0] = trio.Event()
-                await call.wait()
-        finally:
-            senders.remove(call)
-            self.call_sender()
-
     def signal(self, signal: Signal) -> None:
         """Act on a signal at once; nothing bounds these."""
-        if get_ident() != self.system.thread:
-            raise self.system.wrong_thread(self.path)
+        self.check_thread()
         match signal:
             case PoisonPill():
                 self._notice(signal)
@@ -134,27 +116,6 @@ class Cell(Life):
                 self.mailbox = self.options.mailbox()
             self.mailbox.put_notice(Notice(message, sender))
             self.wake()
-
-    def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
-        """Make an envelope a dead letter and end its asker's wait."""
-        if envelope.__class__ is Notice:
-            return
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
-        self.system.dead_letter(envelope.message, envelope.sender, self.ref, reason)
-
-    def turn_away(self) -> None:
-        """Close, and refuse everything that waits."""
-        self.closed = True
-        self.state = State.STOPPING
-        mailbox, self.mailbox = self.mailbox, NO_MAIL
-        front, self.front = self.front, None
-        stashed, self.stashed = self.stashed, None
-        left = [*(front or ()), *(stashed or ())]
-        while mailbox:
-            left.append(mailbox.get())
-        for envelope in left:
-            self.refuse(envelope, DeadLetterReason.STOPPED)
 
     # ------------------------------------------------------------------- the task
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +28,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 R = TypeVar("R")
+
+
+class _ActorLog(logging.LoggerAdapter[logging.Logger]):
+    """Adds the actor to what a log call says itself (``merge_extra=True`` does that from Python 3.13 on)."""
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, {**kwargs, "extra": {**(self.extra or {}), **kwargs.get("extra", {})}}
 
 
 class Conversation:
@@ -80,7 +87,7 @@ class Conversation:
         Raises:
             RuntimeError: There is no message in hand, or it was answered before.
         """
-        envelope = self.envelope or self._in_hand("reply()")
+        envelope = self._in_hand("reply()")
         cell = self.cell
         if isinstance(envelope, Ask):
             if not envelope.reply(value):
@@ -148,11 +155,13 @@ class Conversation:
         cell.stashings += 1
 
     def _own(self) -> Possessions:
+        self.cell.check_thread()
         if self.actor is not self.cell.actor:
             raise RuntimeError(f"{self.cell.path}: the life of the actor that this context belongs to is over")
         return self.cell.own()
 
     def _in_hand(self, what: str) -> Envelope:
+        self.cell.check_thread()
         if self.envelope is None:
             raise RuntimeError(f"{self.cell.path}: {what} needs a message in hand")
         return self.envelope
@@ -189,7 +198,7 @@ class CoreContext(Conversation, Spawner):
     @property
     def log(self) -> logging.LoggerAdapter[logging.Logger]:
         """A logger of the standard library that carries this actor's path as ``actor``."""
-        return logging.LoggerAdapter(logging.getLogger("trioakt.actor"), {"actor": self.cell.path})
+        return _ActorLog(logging.getLogger("trioakt.actor"), {"actor": self.cell.path})
 
     @property
     def nursery(self) -> ActorNursery:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable
+from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -13,7 +14,7 @@ from trioakt._core.actor import Actor
 from trioakt._core.ask import actor_failed, reschedule
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped
+from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped, DeadLetterReason
 from trioakt._core.mailbox import NO_MAIL
 from trioakt._core.orders import Order, State
 from trioakt._core.possessions import Possessions
@@ -105,6 +106,8 @@ class Life(Standing):
         """Make the instance from the recipe."""
         actor = self.factory(*self.args)
         if not isinstance(actor, Actor):
+            if iscoroutine(actor):
+                actor.close()
             raise TypeError(f"the factory of {self.path} must return an Actor, it returned a {type(actor).__name__}")
         self.actor = actor
         self.strategy = actor.supervision
@@ -182,6 +185,19 @@ class Life(Standing):
         self.scope = None
 
     # ------------------------------------------------------------------ winding up
+
+    def turn_away(self) -> None:
+        """Close, and refuse everything that waits."""
+        self.closed = True
+        self.state = State.STOPPING
+        mailbox, self.mailbox = self.mailbox, NO_MAIL
+        front, self.front = self.front, None
+        stashed, self.stashed = self.stashed, None
+        left = [*(front or ()), *(stashed or ())]
+        while mailbox:
+            left.append(mailbox.get())
+        for envelope in left:
+            self.refuse(envelope, DeadLetterReason.STOPPED)
 
     async def stop_children(self) -> None:
         """Order the children to stop as this actor was ordered to, and wait until they have."""

@@ -28,7 +28,7 @@ class Possessions:
         """Take on to answer a request after its handler has ended."""
         ask.holder = None
         ask.target = None
-        handle = ReplyTo(ask, self._cell.path, self._cell.late_reply)
+        handle = ReplyTo(ask, self._cell)
         if self._promises is None:
             self._promises = WeakSet()
         self._promises.add(handle)

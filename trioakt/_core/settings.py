@@ -10,7 +10,9 @@ from trioakt._core.options import check_seconds
 from trioakt._core.shutdown import ShutdownHook
 
 
-def _one_of_each_type(instance: object, attribute: attrs.Attribute[object], value: tuple[object, ...]) -> None:
+def _one_of_each_type(
+    instance: object, attribute: attrs.Attribute[tuple[object, ...]], value: tuple[object, ...]
+) -> None:
     kinds = [type(each) for each in value]
     twice = next((kind for kind in kinds if kinds.count(kind) > 1), None)
     if twice is not None:

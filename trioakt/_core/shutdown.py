@@ -51,11 +51,8 @@ async def shut_down(system: CoreSystem) -> None:
         system.user.command(Order.SHUTDOWN)
         await system.user.ref.wait_stopped()
     if scope.cancelled_caught:
-        _log.error(
-            "the shutdown of %s took longer than %s s: every actor is cancelled",
-            system.name,
-            system.settings.shutdown_timeout,
-        )
+        limit = system.settings.shutdown_timeout
+        _log.error("the shutdown of %s took longer than %s s: every actor is cancelled", system.name, limit)
         system.nursery.cancel_scope.cancel()
 
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
 
 from trioakt._core.address import Address
-from trioakt._core.ask import reschedule
-from trioakt._core.events import Event
+from trioakt._core.ask import Ask, reschedule
+from trioakt._core.events import DeadLetterReason, Event
 from trioakt._core.mailbox import NO_MAIL
-from trioakt._core.message import Envelope, TerminationCause
+from trioakt._core.message import Envelope, Notice, TerminationCause
 from trioakt._core.orders import Order, State
 from trioakt._core.overview import ActorStatistics
 from trioakt._core.wake import WAKE
+from trioakt.errors import ActorStoppedError
 from trioakt.supervision import Ledger, Strategy
 
 if TYPE_CHECKING:
@@ -102,6 +104,23 @@ class Standing:
         """The full address."""
         return str(Address(self.system.name, self.system.node, self.path))
 
+    def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
+        """Make an envelope a dead letter and end its asker's wait."""
+        if envelope.__class__ is Notice:
+            return
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
+        self.system.dead_letter(envelope.message, envelope.sender, self.ref, reason)
+
+    def check_thread(self) -> None:
+        """Refuse a call from outside the system's own thread.
+
+        Raises:
+            RuntimeError: It is one.
+        """
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(self.path)
+
     def statistics(self) -> ActorStatistics:
         """Return the figures of this actor."""
         waiting = len(self.mailbox) + len(self.front or ())
@@ -124,6 +143,21 @@ class Standing:
         chosen = [stashed.popleft() for _ in range(len(stashed) if count is None else count)]
         self.front = deque(sorted([*(self.front or ()), *chosen], key=lambda envelope: envelope.age))
         self.attention = True
+
+    async def wait_for_room(self) -> None:
+        """Wait in the queue of the senders: first come, first served, though a ``tell`` may be faster than all."""
+        senders = self.senders = deque() if self.senders is None else self.senders
+        call = trio.Event()
+        senders.append(call)
+        self.attention = True
+        try:
+            await call.wait()
+            while self.mailbox.full and not self.closed:
+                call = senders[0] = trio.Event()
+                await call.wait()
+        finally:
+            senders.remove(call)
+            self.call_sender()
 
     def call_sender(self) -> None:
         """Let the first of those who wait for room go on, if there is room."""
