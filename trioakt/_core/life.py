@@ -91,11 +91,7 @@ class Life(Standing):
             await wait_task_rescheduled(lambda _: self._forget_starter(task))
         if not self.started:
             cause = self._start_error or ActorStoppedError(f"{self.path} was stopped while it started", self.path)
-            raise self.not_started(cause) from cause
-
-    def not_started(self, cause: BaseException) -> StartError:
-        """Return the error that a spawn raises for this cause."""
-        return StartError(f"{self.path} did not start: {type(cause).__name__}", self.path)
+            raise start_error(self.path, cause) from cause
 
     @property
     def awaited(self) -> bool:
@@ -136,8 +132,10 @@ class Life(Standing):
                 await _called(actor.pre_start, self.ctx)
             if self._start_error is not None:
                 raise self._start_error
-            if self.scope.cancelled_caught and self.order is Order.NONE:
-                raise trio.TooSlowError(f"pre_start took longer than {self.options.init_timeout} s")
+            if self.scope.cancelled_caught:
+                self.actor = None
+                if self.order is Order.NONE:
+                    raise trio.TooSlowError(f"pre_start took longer than {self.options.init_timeout} s")
         except BaseException:
             self.actor = None  # it never lived: no post_stop
             raise
@@ -280,6 +278,11 @@ class Life(Standing):
     def _forget_starter(self, task: Task) -> Abort:
         self._starters = tuple(each for each in self._starters if each is not task)
         return Abort.SUCCEEDED
+
+
+def start_error(path: str, cause: BaseException) -> StartError:
+    """Return what a spawn raises for this cause."""
+    return StartError(f"{path} did not start: {type(cause).__name__}", path)
 
 
 async def _called(hook: Callable[..., Awaitable[None] | None], *args: object) -> None:

@@ -14,6 +14,7 @@ from trioakt._core.actor import Actor
 from trioakt._core.address import check_name
 from trioakt._core.cell import Cell
 from trioakt._core.escapes import passes_through
+from trioakt._core.life import start_error
 from trioakt._core.options import SpawnOptions
 from trioakt.errors import ActorStoppedError, NameTakenError
 
@@ -146,7 +147,7 @@ def _begin(
     except BaseException as error:
         if passes_through(error):
             raise
-        raise cell.not_started(error) from error
+        raise start_error(cell.path, error) from error
     parent.adopt(cell)
     system.tally.spawned += 1
     system.nursery.start_soon(cell.run, name=name)
