@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from bisect import insort
 from collections import deque
 from collections.abc import AsyncGenerator, MutableMapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -141,7 +142,7 @@ class Conversation:
         envelope = self._in_hand("stash()")
         cell = self.cell
         stashed = cell.stashed = cell.stashed if cell.stashed is not None else deque()
-        if stashed and stashed[-1] is envelope:
+        if hasattr(envelope, "age") and envelope in stashed:
             raise RuntimeError(f"{cell.path}: this message is stashed already")
         if len(stashed) >= cell.options.stash_capacity:
             error = MailboxFullError(f"the stash of {cell.path} is full ({len(stashed)} messages)", cell.path)
@@ -151,7 +152,7 @@ class Conversation:
             envelope.holder = None
         if not hasattr(envelope, "age"):  # a message that is stashed again keeps its place
             envelope.age = cell.stashings
-        stashed.append(envelope)
+        insort(stashed, envelope, key=lambda each: each.age)
         cell.stashings += 1
 
     def _own(self) -> Possessions:
