@@ -20,6 +20,8 @@ from trioakt._core.events import (
 from trioakt._core.mailbox import Unbounded
 from trioakt._core.message import PoisonPill, Request, Terminated, TerminationCause, message
 from trioakt._core.options import Reentrancy
+from trioakt._core.overview import ActorStatistics, SystemStatistics, Tree, TreeNode
+from trioakt._core.portal import Portal
 from trioakt._core.ref import ActorRef
 from trioakt._core.shutdown import ShutdownHook
 from trioakt.context import Context
@@ -62,6 +64,7 @@ __all__ = [
     "ActorReinstated",
     "ActorRestarted",
     "ActorStarted",
+    "ActorStatistics",
     "ActorStopped",
     "ActorStoppedError",
     "ActorSuspended",
@@ -92,6 +95,7 @@ __all__ = [
     "Overflow",
     "PlacementError",
     "PoisonPill",
+    "Portal",
     "Priority",
     "ProtocolError",
     "Reentrancy",
@@ -103,8 +107,11 @@ __all__ = [
     "ShutdownHook",
     "ShutdownHookFailed",
     "StartError",
+    "SystemStatistics",
     "Terminated",
     "TerminationCause",
+    "Tree",
+    "TreeNode",
     "TrioaktError",
     "Unbounded",
     "UnhandledMessageError",

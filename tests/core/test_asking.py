@@ -383,6 +383,7 @@ async def test_asking_all_raises_the_first_error_and_drops_the_other_replies() -
     async with ActorSystem("test") as system:
         slow = await system.spawn_func(wait_for, gate)
         silent = await system.spawn_func(lambda ctx, msg: None)
+        await settle()
         with pytest.raises(NoReplyError):
             await ask_all([slow, silent], Question())
         gate.set()

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from trioakt._core.ref import ActorRef
 
 
+_DEEPEST = 30
+"""Levels that a drawing indents; below them it tells the level."""
+
+
 @attrs.frozen
 class ActorStatistics:
     """Figures about one actor at one moment.
@@ -82,6 +86,7 @@ class TreeNode:
     """One actor in the tree; ``level`` is 0 for the top, ``kind`` the name of what makes it."""
 
     ref: ActorRef
+    name: str
     kind: str
     level: int
     state: State
@@ -111,7 +116,8 @@ class Tree:
         for node in self.nodes:
             del rails[max(node.level - 1, 0) :]
             branch = "" if node.level == 0 else "└── " if node.last else "├── "
-            lines.append("".join(rails) + branch + _describe(node))
+            more = f"⋯{node.level} " if len(rails) > _DEEPEST else ""
+            lines.append("".join(rails[:_DEEPEST]) + more + branch + _describe(node))
             rails.append("" if node.level == 0 else "    " if node.last else "│   ")
         return "\n".join(lines)
 
@@ -124,5 +130,4 @@ def _describe(node: TreeNode) -> str:
     notes = [] if node.state is State.RUNNING else [node.state.value]
     if node.waiting:
         notes.append(f"{node.waiting} waiting")
-    name = node.ref.path if node.level == 0 else node.ref.name
-    return f"{name}  {node.kind}" + (f"  ({', '.join(notes)})" if notes else "")
+    return f"{node.name}  {node.kind}" + (f"  ({', '.join(notes)})" if notes else "")

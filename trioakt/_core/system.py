@@ -195,7 +195,8 @@ class CoreSystem(Spawner):
         while waiting:
             cell, level, last = waiting.pop()
             figures = cell.statistics()
-            nodes.append(TreeNode(cell.ref, kind_of(cell.factory), level, figures.state, figures.depth, last))
+            name = cell.path if level == 0 else cell.name
+            nodes.append(TreeNode(cell.ref, name, kind_of(cell.factory), level, figures.state, figures.depth, last))
             children = list(cell.children.values())
             below = [(child, level + 1, child is children[-1]) for child in children]
             waiting.extend(reversed(below))
