@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -25,6 +27,7 @@ from trioakt import (
     OneForOne,
     Overflow,
     PoisonPill,
+    StartError,
     UnhandledMessageError,
     ask_all,
 )
@@ -293,6 +296,33 @@ async def test_a_request_that_waited_through_a_restart_is_answered_by_the_next_i
         await settle()
         assert asking.outcome == "still there?"
         assert diary == ["a starts", "a stops", "a starts"]
+
+
+@pytest.mark.parametrize("starts_well", [True, False])
+async def test_a_request_to_an_actor_that_is_starting_waits_for_the_start(starts_well: bool) -> None:
+    gate = trio.Event()
+    refs: list[ActorRef] = []
+
+    class Slow(Diarist):
+        async def pre_start(self, ctx: Context) -> None:
+            refs.append(ctx.self)
+            await gate.wait()
+            if not starts_well:
+                raise Trouble
+
+    async def start(system: ActorSystem) -> None:
+        with nullcontext() if starts_well else pytest.raises(StartError):
+            await system.spawn(Slow)
+
+    async with ActorSystem("test") as system, trio.open_nursery() as nursery:
+        nursery.start_soon(start, system)
+        await settle()
+        asking = ask_soon(nursery, refs[0], Question("ready?"))
+        await settle()
+        assert asking.outcome is None
+        gate.set()
+        await settle()
+        assert asking.outcome == "ready?" if starts_well else isinstance(asking.outcome, ActorStoppedError)
 
 
 async def test_a_request_to_a_suspended_actor_waits_until_it_goes_on() -> None:

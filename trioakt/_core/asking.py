@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 
 
+class AskerGoneError(trio.TooSlowError):
+    """The deadline of the request in hand has passed while its handler waited in ``ctx.ask``."""
+
+
 class Holding:
     """While it is entered, this task runs handlers of an actor.
 

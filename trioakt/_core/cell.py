@@ -11,7 +11,7 @@ import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
 from trioakt._core.ask import Ask, actor_failed, reschedule
-from trioakt._core.asking import Holding
+from trioakt._core.asking import AskerGoneError, Holding
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
@@ -310,8 +310,8 @@ class Cell(Life):
 
     def _handler_failed(self, error: BaseException, envelope: Envelope) -> None:
         if isinstance(envelope, Ask):
-            if envelope.given_up and isinstance(error, trio.TooSlowError):
-                return  # it gave up together with its asker, in ctx.ask: that is no failure of this actor
+            if isinstance(error, AskerGoneError) and envelope.given_up:
+                return  # it gave up together with its asker: that is no failure of this actor
             if envelope.pending and envelope.holder is self:
                 envelope.fail(actor_failed(self.path, f"failed on {type(envelope.message).__name__}", error))
         self.fail(error, envelope.message)

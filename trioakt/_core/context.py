@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from trioakt._core.ask import Ask, ReplyTo
-from trioakt._core.asking import holdings, refuse_cycle
+from trioakt._core.asking import AskerGoneError, holdings, refuse_cycle
 from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
@@ -274,8 +274,9 @@ class CoreContext(Conversation, Spawner):
             ActorFailedError, ...: As ``ActorRef.ask``.
         """
         async with self.interleave():
-            with trio.fail_at(self.deadline):
+            with trio.move_on_at(self.deadline):
                 return await ref.ask(request)
+        raise AskerGoneError(f"{self.cell.path}: the deadline of the request in hand has passed")
 
     @asynccontextmanager
     async def interleave(self) -> AsyncGenerator[None]:
