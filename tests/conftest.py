@@ -2,8 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+
+import pytest
 from hypothesis import HealthCheck, settings
+
+from trioakt._core.asking import holdings, waits
+from trioakt.testing.fixtures import no_leaks
+
+__all__ = ["no_leaks", "nothing_is_left"]
 
 # A machine may be slow: no verdict of Hypothesis rests on real time.
 settings.register_profile("trioakt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("trioakt")
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(no_leaks: None) -> Generator[None]:
+    """Every test leaves as little behind as a user's: no thread, descriptor or process, no handler, no wait."""
+    yield
+    assert not holdings
+    assert not waits

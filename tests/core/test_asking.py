@@ -14,6 +14,7 @@ from tests.core.crew import Asking, Diarist, Question, Trouble, ask_soon, echo
 from trioakt import (
     Actor,
     ActorFailedError,
+    ActorRef,
     ActorRestarted,
     ActorStoppedError,
     ActorSystem,

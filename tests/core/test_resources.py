@@ -202,3 +202,35 @@ async def test_a_cancel_scope_entered_as_a_resource_does_not_reach_other_actors(
         ref.kill()
         with trio.fail_after(20):
             await ref.wait_stopped()
+
+
+async def test_entering_in_a_cancelled_scope_hangs_nobody_and_leaves_nothing_open() -> None:
+    log: list[Any] = []
+
+    async def enter_cancelled(ctx: Context) -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await ctx.enter(resource(log))
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        with trio.fail_after(5):
+            await ref.ask(Do(enter_cancelled))
+            ref.stop()
+            await ref.wait_stopped()
+    assert log in ([], ["open resource", "close resource"])
+
+
+async def test_a_kill_that_meets_a_resource_which_opens_without_waiting_ends_the_actor() -> None:
+    log: list[Any] = []
+
+    async def kill_and_enter(ctx: Context) -> None:
+        ctx.self.kill()
+        await ctx.enter(resource(log))
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        ref.tell(Do(kill_and_enter))
+        with trio.fail_after(5):
+            await ref.wait_stopped()
+    assert log in ([], ["open resource", "close resource"])

@@ -27,8 +27,6 @@ from tests.core.actors import (
 )
 from trioakt import ActorRef, ActorSystem, Context, Directive, OneForOne
 
-pytest_plugins = ["trioakt.testing.fixtures"]
-
 ESCALATE = OneForOne(default=Directive.ESCALATE)
 
 

@@ -146,6 +146,7 @@ async def test_the_dead_letter_of_a_full_mailbox_names_sender_and_recipient() ->
         held = await hold(system, Bounded(1, Overflow.DROP_NEWEST))
         with collected(system, DeadLetter) as letters:
             held.tell(1, 2, sender=sender)
+            await held.release()
         assert [(letter.sender, letter.recipient) for letter in letters] == [(sender, held.ref)]
 
 

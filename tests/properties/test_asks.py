@@ -9,10 +9,9 @@ import attrs
 import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
-from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.crew import Trouble
-from tests.properties.program import Program, case_of
+from tests.properties.program import SystemProgram, case_of
 from trioakt import (
     Actor,
     ActorFailedError,
@@ -131,7 +130,7 @@ deeds = st.lists(st.tuples(st.sampled_from(get_args(Deed)), names), min_size=1, 
 )
 
 
-class AskMachine(Program):
+class AskMachine(SystemProgram):
     def __init__(self) -> None:
         super().__init__()
         self.numbers = 0
@@ -198,33 +197,20 @@ class AskMachine(Program):
     def end(self, name: str, kill: bool) -> None:
         self.steps.append(lambda: self.crew[name].kill() if kill else self.crew[name].stop())
 
-    @rule(seconds=st.sampled_from([0.05, 0.4, 3.0]))
-    def let_time_pass(self, seconds: float) -> None:
-        async def step() -> None:
-            await trio.sleep(seconds)
-
-        self.steps.append(step)
-
-    @rule()
-    def let_it_settle(self) -> None:
-        self.steps.append(settle)
-
     async def run(self) -> None:
-        strategy = OneForOne(default=self.directive, max_restarts=None)
         letters: list[DeadLetter] = []
-        async with trio.open_nursery() as self.nursery, ActorSystem("test", supervision=strategy) as system:
-            with system.events.listen(letters.append, DeadLetter):
-                for name, (mailbox, reentrant) in self.options.items():
-                    options: Any = {"reentrancy": Reentrancy()} if reentrant else {}
-                    self.crew[name] = await system.spawn(
-                        Worker, self.ledger, self.crew, name=name, mailbox=mailbox, **options
-                    )
-                await self.run_steps()
-                await trio.sleep(100)
-                for ref in self.crew.values():
-                    ref.stop()
-                    await ref.wait_stopped()
+        self.system = ActorSystem("test", supervision=OneForOne(default=self.directive, max_restarts=None))
+        with self.system.events.listen(letters.append, DeadLetter):
+            async with trio.open_nursery() as self.nursery:
+                await self.run_inside(self.system, self.prepare)
         self.check(letters)
+
+    async def prepare(self) -> None:
+        for name, (mailbox, reentrant) in self.options.items():
+            options: Any = {"reentrancy": Reentrancy()} if reentrant else {}
+            self.crew[name] = await self.system.spawn(
+                Worker, self.ledger, self.crew, name=name, mailbox=mailbox, **options
+            )
 
     def check(self, letters: list[DeadLetter]) -> None:
         assert all(len(outcomes) == 1 for outcomes in self.ledger.outcomes.values()), self.ledger.outcomes
@@ -242,4 +228,4 @@ class AskMachine(Program):
         assert all(ends[number] in (0, 1) for number in ends)
 
 
-TestAsks = case_of(AskMachine, examples=100, steps=30)
+TestAsks = case_of(AskMachine, examples=200, steps=30)

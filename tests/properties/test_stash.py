@@ -130,11 +130,6 @@ class StashMachine(Program):
     def tell_to_become(self, is_open: bool, discard_old: bool) -> None:
         self.tell((is_open, discard_old))
 
-    @rule()
-    def let_it_work(self) -> None:
-        self.model.work()
-        self.steps.append(settle)
-
     async def run(self) -> None:
         self.model.work()
         notes: list[int] = []

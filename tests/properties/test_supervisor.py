@@ -8,11 +8,9 @@ import attrs
 import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, rule
-from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import collected
 from tests.core.crew import Trouble, WorseTrouble
-from tests.properties.program import Program, case_of
+from tests.properties.program import SystemProgram, case_of
 from trioakt import (
     Actor,
     ActorRef,
@@ -153,8 +151,8 @@ def strategies(draw: st.DrawFn) -> OneForOne:
 names = st.sampled_from(CHILDREN)
 
 
-class SupervisorMachine(Program):
-    strategy: OneForOne
+class SupervisorMachine(SystemProgram):
+    strategy = OneForOne()
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,36 +198,21 @@ class SupervisorMachine(Program):
 
         self.steps.append(step)
 
-    @rule(seconds=st.sampled_from([0.1, 1.0, 7.0]))
-    def let_time_pass(self, seconds: float) -> None:
-        async def step() -> None:
-            await trio.sleep(seconds)
-
-        self.steps.append(step)
-
-    @rule()
-    def let_it_settle(self) -> None:
-        self.steps.append(settle)
-
     async def run(self) -> None:
-        if not hasattr(self, "strategy"):
-            return
-        always = OneForOne(max_restarts=None)
-        async with ActorSystem("test", supervision=always) as self.system:
-            listen = self.system.events.listen
-            with (
-                collected(self.system, ActorRestarted) as restarts,
-                collected(self.system, DeadLetter) as letters,
-                listen(self.watchman.note, ActorSuspended, ActorReinstated, ActorRestarted),
-            ):
-                await self.system.spawn(supervisor_of(self.strategy, self.watchman), name="top")
-                await self.run_steps()
-                await trio.sleep(1_000)
-                top = self.system.actor("top")
-                assert top is not None
-                top.stop()
-                await top.wait_stopped()
+        restarts: list[ActorRestarted] = []
+        letters: list[DeadLetter] = []
+        self.system = ActorSystem("test", supervision=OneForOne(max_restarts=None))
+        listen = self.system.events.listen
+        with (
+            listen(restarts.append, ActorRestarted),
+            listen(letters.append, DeadLetter),
+            listen(self.watchman.note, ActorSuspended, ActorReinstated, ActorRestarted),
+        ):
+            await self.run_inside(self.system, self.prepare)
         self.check(restarts, letters)
+
+    async def prepare(self) -> None:
+        await self.system.spawn(supervisor_of(self.strategy, self.watchman), name="top")
 
     def check(self, restarts: list[ActorRestarted], letters: list[DeadLetter]) -> None:
         assert self.watchman.objections == []
@@ -258,4 +241,4 @@ class SupervisorMachine(Program):
         return {budget: list(each.values()) for budget, each in times.items()}
 
 
-TestSupervisor = case_of(SupervisorMachine, examples=100, steps=30)
+TestSupervisor = case_of(SupervisorMachine, examples=200, steps=30)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,19 @@ _CHILDREN = Path("/proc/self/task")
 
 @pytest.fixture
 def no_leaks() -> Generator[None]:
-    """Fail a test that leaves a thread, a file descriptor or a child process behind.
+    """Fail a test that leaves a thread, a file descriptor or a child process behind."""
+    with leak_check():
+        yield
+
+
+@contextmanager
+def leak_check() -> Generator[None]:
+    """Check that the block leaves no thread, file descriptor or child process behind.
 
     Idle worker threads are Trio's own and do not count. Descriptors and processes are seen where ``/proc`` is.
+
+    Raises:
+        AssertionError: It does; the text names what is left.
     """
     before = _held()
     yield
@@ -25,7 +36,7 @@ def no_leaks() -> Generator[None]:
     if left:  # what only a reference cycle still holds is not a leak
         gc.collect()
         left = _held() - before
-    assert not left, f"the test left behind: {', '.join(sorted(left))}"
+    assert not left, f"left behind: {', '.join(sorted(left))}"
 
 
 def _held() -> set[str]:
