@@ -18,13 +18,22 @@ T = TypeVar("T")
 
 
 class _Held:
-    """One entered resource."""
+    """One resource, and the task that holds it."""
 
     def __init__(self) -> None:
         self.scope = trio.CancelScope()
+        self.opened = False
+        self.value: Any = None
+        self.error: BaseException | None = None
+        self.decided = trio.Event()
+        """It has been entered, or will not be."""
         self.release = trio.Event()
         self.left = trio.Event()
-        self.error: BaseException | None = None
+
+    def let_go(self) -> None:
+        """Leave it under cancellation."""
+        self.release.set()
+        self.scope.cancel()
 
 
 class Resources:
@@ -36,11 +45,22 @@ class Resources:
         self._held: list[_Held] = []
 
     async def enter(self, resource: AbstractAsyncContextManager[T]) -> T:
-        """Enter a resource and return its value; what entering raises is raised here."""
+        """Enter a resource and return its value; what entering raises is raised here. When cancelled, it is left."""
         held = _Held()
-        value = cast("T", await self._nursery.start(self._hold, held, resource, name=resource))
         self._held.append(held)
-        return value
+        self._nursery.start_soon(self._hold, held, resource, name=resource)
+        try:
+            await held.decided.wait()
+        except BaseException:
+            held.let_go()
+            raise
+        if held.opened:
+            return cast("T", held.value)
+        self._held.remove(held)
+        if held.error is None:  # the whole system has been cancelled, and so will be this task
+            await trio.lowlevel.checkpoint()
+            raise RuntimeError(f"{resource!r} was not entered: the system has been cancelled")
+        raise held.error
 
     async def close(self) -> None:
         """Leave all, the last one first; the first error is raised when all have been left. Cancelling cancels them."""
@@ -53,33 +73,30 @@ class Resources:
                 await held.left.wait()
                 if held.error is not None:
                     errors.append(held.error)
-        finally:  # only where the wait was cut short is there anything left to cancel
+        finally:  # only where the wait was cut short is there anything left to let go
             for each in (held, *self._held):
                 if each is not None:
-                    each.release.set()
-                    each.scope.cancel()
+                    each.let_go()
         if errors:
             raise errors[0]
 
-    async def _hold(
-        self, held: _Held, resource: AbstractAsyncContextManager[Any], *, task_status: trio.TaskStatus[Any]
-    ) -> None:
-        entered = False
+    async def _hold(self, held: _Held, resource: AbstractAsyncContextManager[Any]) -> None:
         try:
             with held.scope:
-                async with resource as value:
-                    entered = True
-                    task_status.started(value)
+                async with resource as held.value:
+                    held.opened = True
+                    held.decided.set()
                     # From here on it is wanted until post_stop has run, even when the whole system is cancelled; the
                     # actor releases it within its grace, or cancels the scope.
                     held.scope.shield = True
                     await held.release.wait()
         except BaseException as error:
-            if passes_through(error) or not entered:
+            if passes_through(error):
                 raise
-            if held.release.is_set():
-                held.error = error
-            else:
+            if held.opened and not held.release.is_set():
                 self._failed(error)
+            else:
+                held.error = error
         finally:
+            held.decided.set()
             held.left.set()
