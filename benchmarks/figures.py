@@ -90,7 +90,11 @@ FIGURES = {
         "fan-out to 10,000 actors", "fan_out", (10_000, 20), (1000, 2), bars=(AtLeast(0.65, stretch=1.0),),
     ),
     "spawn": Figure(
-        "spawn", "spawn", (10_000,), (200,), contenders=("trioakt", "floor", *TASKS),
+        "spawn, one spawner", "spawn", (1, 10_000), (1, 200), contenders=("trioakt", "floor", *TASKS),
+        bars=(AtLeast(0.45, "bare", stretch=0.8),),
+    ),
+    "spawn-100": Figure(
+        "spawn, 100 spawners", "spawn", (100, 100), (100, 2), contenders=("trioakt", "floor", "bare"),
         bars=(AtLeast(0.45, "bare", stretch=0.8),),
     ),
     "idle-bytes": Figure(

@@ -152,12 +152,17 @@ async def _wave(refs: list[Ref]) -> None:
     await done.wait()
 
 
-async def spawn(arena: Spawner, count: int) -> Measured:
-    """Start actors one after the other until each waits for its first message; actors per second."""
+async def spawn(arena: Spawner, spawners: int, each: int) -> Measured:
+    """Start actors from `spawners` tasks, `each` one after the other, until all wait for messages; actors per second."""
     await _settle(arena, 100)
     started = time.perf_counter()
-    await _settle(arena, count)
-    return {"value": count / (time.perf_counter() - started)}
+    if spawners == 1:
+        await _settle(arena, each)
+    else:
+        async with trio.open_nursery() as nursery:
+            for _ in range(spawners):
+                nursery.start_soon(_settle, arena, each)
+    return {"value": spawners * each / (time.perf_counter() - started)}
 
 
 async def _settle(arena: Spawner, count: int) -> None:

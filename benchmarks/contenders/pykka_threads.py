@@ -73,7 +73,7 @@ def ping_pong(hops: int) -> float:
     return hops / (time.perf_counter() - started)
 
 
-def spawn(count: int) -> float:
+def spawn(_spawners: int, count: int) -> float:
     """Start actors one after the other; actors per second."""
     started = time.perf_counter()
     for _ in range(count):
@@ -83,9 +83,9 @@ def spawn(count: int) -> float:
 
 def idle_bytes(count: int) -> float:
     """Start actors that nobody uses; resident bytes per actor."""
-    spawn(10)
+    spawn(1, 10)
     before = resident_bytes()
-    spawn(count)
+    spawn(1, count)
     return (resident_bytes() - before) / count
 
 

@@ -65,6 +65,8 @@ class Ledger:
     accepted: set[int] = attrs.field(factory=set[int])
     numbers_inside: int = 0
     """Jobs that workers ask of each other have negative numbers."""
+    overlaps: int = 0
+    """How often a worker began a job while it was at work on another."""
 
 
 class Worker(Actor):
@@ -73,9 +75,17 @@ class Worker(Actor):
         self.crew = crew
         self.busy = 0
 
+    async def work(self, seconds: float) -> None:
+        self.ledger.overlaps += self.busy
+        self.busy += 1
+        try:
+            await trio.sleep(seconds)
+        finally:
+            self.busy -= 1
+
     async def receive(self, ctx: Context, msg: Job) -> None:
         self.ledger.begun[msg.number] += 1
-        await trio.sleep(msg.seconds)
+        await self.work(msg.seconds)
         if not ctx.asked:
             return
         (deed, name), *later = msg.deeds[self.ledger.passed_on[msg.number] :]
@@ -213,6 +223,7 @@ class AskMachine(SystemProgram):
             )
 
     def check(self, letters: list[DeadLetter]) -> None:
+        assert self.ledger.overlaps == 0
         assert all(len(outcomes) == 1 for outcomes in self.ledger.outcomes.values()), self.ledger.outcomes
         lost = Counter(
             letter.message.number

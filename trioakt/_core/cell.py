@@ -143,10 +143,11 @@ class Cell(Life):
             if self.order in _FINISHING and self.actor is not None:
                 self.announce()
                 while self.order is Order.NONE:
-                    while not (self.attention or self.mailbox):  # at rest, it is little more than its task
+                    if self.attention or self.mailbox:
+                        await self._serve()
+                    else:  # at rest, it is little more than its task
                         self.parked = current_task()
                         await wait_task_rescheduled(self._unpark)
-                    await self._serve()
         except BaseException as error:
             if passes_through(error):
                 raise
