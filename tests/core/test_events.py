@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, collected
+from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, collected
 from trioakt import (
     ActorFailed,
     ActorRef,
@@ -22,6 +22,7 @@ from trioakt import (
     ActorStopped,
     ActorSuspended,
     ActorSystem,
+    Bounded,
     Context,
     DeadLetter,
     Directive,
@@ -241,6 +242,33 @@ async def test_an_actor_that_hears_of_dead_letters_and_makes_one_each_time_does_
         gone.tell(Note())
         for _ in range(20):
             await trio.lowlevel.checkpoint()  # others still get their turn
+
+
+async def test_a_subscribed_actor_whose_mailbox_is_full_harms_neither_the_publisher_nor_other_readers(
+    autojump_clock: MockClock,
+) -> None:
+    async with ActorSystem("test") as system:
+        busy = await system.spawn(Recorder, mailbox=Bounded(1))
+        busy.tell(Sleep(5))
+        await wait_all_tasks_blocked()
+        system.events.subscribe_ref(busy, ActorFailed)
+        with collected(system, ActorFailed) as seen:
+            for _ in range(3):
+                await live_once(system)
+        assert len(seen) == 3
+        await trio.sleep(6)
+        assert await busy.ask(Get()) == 1
+
+
+@pytest.mark.parametrize("kind", ["DeadLetter", 3, None])
+async def test_what_is_no_class_cannot_be_subscribed_to(kind: Any) -> None:
+    async with ActorSystem("test") as system:
+        reader = await system.spawn(Recorder)
+        with pytest.raises(TypeError):
+            system.events.subscribe_ref(reader, kind)
+        with pytest.raises(TypeError):
+            async with system.events.subscribe(kind):
+                pass
 
 
 # A slow reader

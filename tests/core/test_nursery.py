@@ -92,6 +92,23 @@ async def test_a_start_in_a_nursery_whose_task_never_says_it_started_raises_in_t
         assert ref.statistics().failures == 0
 
 
+async def test_a_task_that_fails_after_it_has_started_fails_its_actor(autojump_clock: MockClock) -> None:
+    error = OSError("connection lost")
+
+    async def serve(*, task_status: trio.TaskStatus[str]) -> None:
+        task_status.started("ready")
+        await trio.sleep(1)
+        raise error
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        with collected(system, ActorFailed) as failed:
+            assert await ref.ask(Do(lambda ctx: ctx.nursery.start(serve))) == "ready"
+            await trio.sleep(2)
+        assert [event.failure.exception for event in failed] == [error]
+        assert ref.statistics().restarts == 1
+
+
 async def test_tasks_end_before_post_stop() -> None:
     log: list[Any] = []
     async with ActorSystem("test") as system:

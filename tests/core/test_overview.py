@@ -89,6 +89,15 @@ async def test_the_drawing_tells_who_is_suspended_and_who_is_behind(autojump_clo
         await trio.sleep(2)
 
 
+async def test_a_tree_can_be_gone_through_and_counted() -> None:
+    async with ActorSystem("test") as system:
+        refs = await bank(system)
+        tree = system.tree()
+        assert [node.ref for node in tree][1:] == list(refs.values())
+        assert len(tree) == 5
+        assert "5" in repr(tree)
+
+
 # Statistics
 
 

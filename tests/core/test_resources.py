@@ -11,7 +11,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Recorder, Sleep, collected, noting, resource, sleeping, spawn_child
+from tests.core.actors import Boom, Do, Recorder, Sleep, collected, leaves, noting, resource, sleeping, spawn_child
 from trioakt import ActorFailed, ActorRef, ActorSystem, Context, StartError
 
 
@@ -186,6 +186,24 @@ async def test_a_nursery_may_be_entered_as_a_resource(autojump_clock: MockClock)
         ref.stop()
         await ref.wait_stopped()
     assert log == ["task done", "task over"]
+
+
+async def test_a_resource_that_breaks_while_it_is_held_fails_its_actor(autojump_clock: MockClock) -> None:
+    async def task() -> None:
+        await trio.sleep(1)
+        raise OSError("connection lost")
+
+    async def begin(ctx: Context) -> None:
+        nursery = await ctx.enter(trio.open_nursery())
+        nursery.start_soon(task)
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        with collected(system, ActorFailed) as failed:
+            await ref.ask(Do(begin))
+            await trio.sleep(2)
+        assert [type(error) for event in failed for error in leaves(event.failure.exception)] == [OSError]
+        assert ref.statistics().restarts == 1
 
 
 async def test_a_cancel_scope_entered_as_a_resource_does_not_reach_other_actors(autojump_clock: MockClock) -> None:

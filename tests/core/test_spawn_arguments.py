@@ -274,6 +274,21 @@ async def test_a_factory_that_cannot_be_called_is_a_type_error(factory: Any) -> 
         assert not system.actors()
 
 
+@pytest.mark.parametrize("function", [None, 3, "receive"])
+async def test_spawn_func_of_what_cannot_be_called_is_a_type_error(function: Any) -> None:
+    async with ActorSystem("test") as system:
+        with pytest.raises(TypeError):
+            await system.spawn_func(function)
+        assert not system.actors()
+
+
+async def test_spawn_from_another_event_loop_is_refused() -> None:
+    async with ActorSystem("test") as system:
+        with pytest.raises(RuntimeError, match="portal"):
+            await trio.to_thread.run_sync(partial(trio.run, partial(system.spawn, Recorder)))
+        assert not system.actors()
+
+
 async def test_spawn_outside_of_the_block_is_refused() -> None:
     system = ActorSystem("test")
     with pytest.raises(RuntimeError):

@@ -250,6 +250,18 @@ async def test_a_poison_pill_lets_every_earlier_message_be_handled(autojump_cloc
     assert kept == [Note(1), Note(2)]
 
 
+async def test_a_poison_pill_may_be_sent_and_needs_no_room(autojump_clock: MockClock) -> None:
+    kept: list[Any] = []
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(partial(Recorder, kept), mailbox=Bounded(1))
+        ref.tell(Sleep(1))
+        await wait_all_tasks_blocked()
+        ref.tell(Note(1))
+        await ref.send(PoisonPill())
+        await ref.wait_stopped()
+    assert kept == [Note(1)]
+
+
 async def test_a_poison_pill_stops_children_first_and_counts_as_a_stop() -> None:
     log: list[Any] = []
     async with ActorSystem("test") as system:

@@ -125,6 +125,11 @@ async def test_an_extension_is_found_by_a_base_class() -> None:
         assert system.extension(Clock) is clock
 
 
+def test_two_extensions_of_one_type_are_refused() -> None:
+    with pytest.raises(ValueError, match="Clock"):
+        ActorSystem("test", extensions=[Clock(), Clock()])
+
+
 async def test_an_extension_that_is_not_there_is_named_in_the_error() -> None:
     async with ActorSystem("test", extensions=[Clock()]) as system:
         with pytest.raises(ValueError, match="WallClock"):

@@ -389,3 +389,19 @@ async def test_pre_start_may_watch(autojump_clock: MockClock) -> None:
         await ref.wait_stopped()
         await wait_all_tasks_blocked()
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
+
+
+async def test_the_news_may_be_told_and_forwarded_to_others() -> None:
+    heard: list[Any] = []
+    async with ActorSystem("test") as system:
+        other = await system.spawn(partial(Recorder, heard))
+        ref = await system.spawn(Recorder)
+        teller = await system.spawn_func(lambda ctx, msg: ctx.watch(ref) if msg == "watch" else other.tell(msg))
+        forwarder = await system.spawn_func(lambda ctx, msg: ctx.watch(ref) if msg == "watch" else ctx.forward(other))
+        teller.tell("watch")
+        forwarder.tell("watch")
+        await wait_all_tasks_blocked()
+        ref.stop()
+        await ref.wait_stopped()
+        await wait_all_tasks_blocked()
+    assert heard == [Terminated(ref, TerminationCause.STOPPED)] * 2

@@ -65,6 +65,7 @@ class Ledger:
     accepted: set[int] = attrs.field(factory=set[int])
     numbers_inside: int = 0
     """Jobs that workers ask of each other have negative numbers."""
+    at_work: Counter[str] = attrs.field(factory=Counter[str])
     overlaps: int = 0
     """How often a worker began a job while it was at work on another."""
 
@@ -73,19 +74,18 @@ class Worker(Actor):
     def __init__(self, ledger: Ledger, crew: dict[str, ActorRef]) -> None:
         self.ledger = ledger
         self.crew = crew
-        self.busy = 0
 
-    async def work(self, seconds: float) -> None:
-        self.ledger.overlaps += self.busy
-        self.busy += 1
+    async def work(self, name: str, seconds: float) -> None:
+        self.ledger.overlaps += self.ledger.at_work[name]
+        self.ledger.at_work[name] += 1
         try:
             await trio.sleep(seconds)
         finally:
-            self.busy -= 1
+            self.ledger.at_work[name] -= 1
 
     async def receive(self, ctx: Context, msg: Job) -> None:
         self.ledger.begun[msg.number] += 1
-        await self.work(msg.seconds)
+        await self.work(ctx.self.name, msg.seconds)
         if not ctx.asked:
             return
         (deed, name), *later = msg.deeds[self.ledger.passed_on[msg.number] :]
@@ -126,7 +126,6 @@ ENDINGS = (
     MailboxFullError,
     NoReplyError,
     UnhandledMessageError,
-    trio.TooSlowError,
 )
 MAILBOXES = [
     Unbounded(),
