@@ -285,7 +285,7 @@ async def test_spawn_func_of_what_cannot_be_called_is_a_type_error(function: Any
 async def test_spawn_from_another_event_loop_is_refused() -> None:
     async with ActorSystem("test") as system:
         with pytest.raises(RuntimeError, match="portal"):
-            await trio.to_thread.run_sync(partial(trio.run, partial(system.spawn, Recorder)))
+            await trio.to_thread.run_sync(lambda: trio.run(system.spawn, Recorder))
         assert not system.actors()
 
 

@@ -16,6 +16,7 @@ from trioakt import (
     ActorRef,
     ActorSystem,
     Bounded,
+    Context,
     DeadLetter,
     Directive,
     OneForOne,
@@ -405,3 +406,29 @@ async def test_the_news_may_be_told_and_forwarded_to_others() -> None:
         await ref.wait_stopped()
         await wait_all_tasks_blocked()
     assert heard == [Terminated(ref, TerminationCause.STOPPED)] * 2
+
+
+async def test_the_news_may_be_laid_aside_and_taken_up_again() -> None:
+    heard: list[Any] = []
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+
+        def receive(ctx: Context, msg: object) -> None:
+            match msg:
+                case "watch":
+                    ctx.watch(ref)
+                case "now":
+                    ctx.unstash_all()
+                    ctx.become(lambda _, news: heard.append(news))
+                case _:
+                    ctx.stash()
+
+        watcher = await system.spawn_func(receive)
+        watcher.tell("watch")
+        await wait_all_tasks_blocked()
+        ref.stop()
+        await ref.wait_stopped()
+        await wait_all_tasks_blocked()
+        watcher.tell("now")
+        await wait_all_tasks_blocked()
+    assert heard == [Terminated(ref, TerminationCause.STOPPED)]

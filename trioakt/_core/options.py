@@ -53,8 +53,13 @@ def _callable(instance: object, attribute: attrs.Attribute[Any], value: object) 
         raise TypeError(f"{attribute.name} must be Unbounded(), Bounded(...) or another callable, got {value!r}")
 
 
-def _strategy(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    if value is not None and not hasattr(value, "judge"):
+def check_strategy(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a strategy.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not hasattr(value, "judge"):
         raise TypeError(f"{attribute.name} must be a strategy such as OneForOne(...), got {value!r}")
 
 
@@ -63,7 +68,7 @@ class Options:
     """Checked options of one actor; most actors of a system share one object."""
 
     mailbox: Callable[[], Mailbox] = attrs.field(factory=Unbounded, validator=_callable)
-    supervision: Strategy | None = attrs.field(default=None, validator=_strategy)
+    supervision: Strategy | None = attrs.field(default=None, validator=attrs.validators.optional(check_strategy))
     reentrancy: Reentrancy | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Reentrancy))
     )

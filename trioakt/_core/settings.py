@@ -6,8 +6,9 @@ from random import Random
 
 import attrs
 
-from trioakt._core.options import check_seconds
+from trioakt._core.options import check_seconds, check_strategy
 from trioakt._core.shutdown import ShutdownHook
+from trioakt.supervision import Strategy
 
 
 def _one_of_each_type(
@@ -23,6 +24,7 @@ def _one_of_each_type(
 class Settings:
     """Checked settings of one system; see ``ActorSystem``."""
 
+    supervision: Strategy = attrs.field(validator=check_strategy)
     shutdown_timeout: float = attrs.field(validator=check_seconds)
     turn: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
     extensions: tuple[object, ...] = attrs.field(converter=tuple[object, ...], validator=_one_of_each_type)

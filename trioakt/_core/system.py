@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import AsyncGenerator, Iterable, Iterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from random import Random
 from threading import get_ident
@@ -61,6 +61,7 @@ class CoreSystem(Spawner):
         rng: Random | None = None,
     ) -> None:
         self.settings = Settings(
+            supervision=supervision,
             shutdown_timeout=shutdown_timeout,
             turn=turn,
             extensions=extensions,
@@ -70,7 +71,6 @@ class CoreSystem(Spawner):
         self.name = check_name(name)
         self.node = ""
         self.options = Options(init_timeout=init_timeout, stop_grace=stop_grace)
-        self.supervision = self.options.with_changes({"supervision": supervision}).supervision or supervision
         self.events = EventStream()
         self.numbers = count(1)
         self.thread = 0
@@ -132,7 +132,7 @@ class CoreSystem(Spawner):
         self.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
-        self.user = Cell(self, None, "user", Guardian, (self.supervision,), self.options)
+        self.user = Cell(self, None, "user", Guardian, (self.settings.supervision,), self.options)
         self.user.make()
         self.nursery.start_soon(self.user.run, name="user")
         await trio.lowlevel.checkpoint()
@@ -147,7 +147,8 @@ class CoreSystem(Spawner):
         if self.thread in (0, get_ident()):
             self._body.cancel()
         else:
-            self._token.run_sync_soon(self._body.cancel)
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._body.cancel)
 
     async def run_until_signal(self) -> None:
         """Wait for SIGINT or SIGTERM; only in the main thread, as Python hands signals to no other."""
