@@ -284,8 +284,12 @@ async def test_spawn_func_of_what_cannot_be_called_is_a_type_error(function: Any
 
 async def test_spawn_from_another_event_loop_is_refused() -> None:
     async with ActorSystem("test") as system:
+
+        async def spawn() -> None:
+            await system.spawn(Recorder)
+
         with pytest.raises(RuntimeError, match="portal"):
-            await trio.to_thread.run_sync(lambda: trio.run(system.spawn, Recorder))
+            await trio.to_thread.run_sync(trio.run, spawn)
         assert not system.actors()
 
 

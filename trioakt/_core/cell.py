@@ -217,8 +217,10 @@ class Cell(Life):
                 await wait_task_rescheduled(unpark)
                 continue
             plain = envelope.__class__ is Envelope
-            if not plain and not self._admit(envelope):
-                continue
+            if not plain:
+                envelope = self._admit(envelope)
+                if envelope is None:
+                    continue
             ctx.envelope = envelope
             try:
                 result: Any = self.behavior(ctx, envelope.message)
@@ -275,22 +277,23 @@ class Cell(Life):
             self.mailbox = NO_MAIL
         return True
 
-    def _admit(self, envelope: Envelope) -> bool:
-        """Look at an envelope that is more than a plain message; False when it needs no handler."""
+    def _admit(self, envelope: Envelope) -> Envelope | None:
+        """Look at an envelope that is more than a plain message; ``None`` when it needs no handler."""
         message = envelope.message
         if isinstance(envelope, Ask):
             if envelope.given_up:
                 self.refuse(envelope, DeadLetterReason.ASKER_GONE)
-                return False
+                return None
             envelope.holder = self
-        elif message.__class__ is PoisonPill:
+            return envelope
+        if message.__class__ is PoisonPill:
             self.command(Order.STOP)
-            return False
-        elif message.__class__ is Terminated:
+            return None
+        if message.__class__ is Terminated:
             if self.watching is None or message.ref not in self.watching:
-                return False
+                return None
             self.watching.discard(message.ref)
-        return True
+        return Envelope(message, envelope.sender)  # a message like any other from here on: to stash, to forward
 
     async def _cancellably(self, envelope: Envelope, handling: Awaitable[None]) -> None:
         """Await a handler that ends when its asker gives up; that is no failure."""

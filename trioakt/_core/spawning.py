@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
 
 import trio
 
@@ -158,6 +158,8 @@ def _begin(
 
 def kind_of(factory: Callable[..., object]) -> str:
     """Return the name of a recipe, for people."""
+    while isinstance(factory, partial):
+        factory = cast("partial[object]", factory).func
     return str(getattr(factory, "__name__", None) or type(factory).__name__)
 
 

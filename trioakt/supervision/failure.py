@@ -63,4 +63,4 @@ class Failure:
         )
 
     def __str__(self) -> str:
-        return f"{self.type_name}: {self.text}"
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
