@@ -29,8 +29,8 @@ from trioakt.supervision import Failure
 if TYPE_CHECKING:
     from trioakt._core.context import CoreContext
 
-_RESTLESS = 1.0
-"""Seconds: an actor whose mailbox was empty so short a time ago is busy."""
+_CROWD = 200_000
+"""Live actors from which on those without a message rest."""
 _FINISHING = (Order.NONE, Order.STOP, Order.SHUTDOWN)  # orders under which a start that is done still counts
 
 
@@ -264,14 +264,13 @@ class Cell(Life):
         return envelope
 
     def _may_rest(self) -> bool:
-        """Note that the mailbox is empty; true when it was not so within the last second.
+        """Note that the mailbox has run empty; true when the system is so crowded that the actor should rest.
 
-        Then the actor gives up its cancel scope, its loop and its queue until the next message: 2 kB that a million
-        actors with little to do need not hold, and that a busy one does not make anew for each message.
+        Then it gives up its cancel scope, its loop and its queue until the next message: 2 kB that add up for a million
+        actors. To make them anew takes longer than to handle the message, so among fewer actors they are kept.
         """
-        before, self.dry_at = self.dry_at, trio.current_time()
         self.alarm = HIGH
-        if self.turn is not None or self.dry_at - before < _RESTLESS:
+        if self.turn is not None or self.system.tally.alive < _CROWD:
             return False
         if isinstance(self.mailbox, UnboundedQueue):
             self.mailbox = NO_MAIL

@@ -48,6 +48,7 @@ class Tally:
     """What a system counts; the figures of its live actors are added when they are asked for."""
 
     spawned: int = 0
+    alive: int = 0
     handled: int = 0
     failures: int = 0
     restarts: int = 0

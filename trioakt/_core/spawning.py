@@ -150,6 +150,7 @@ def _begin(
         raise start_error(cell.path, error) from error
     parent.adopt(cell)
     system.tally.spawned += 1
+    system.tally.alive += 1
     system.nursery.start_soon(cell.run, name=name)
     if not cell.prepares:
         cell.announce()
