@@ -153,7 +153,7 @@ async def _wave(refs: list[Ref]) -> None:
 
 
 async def spawn(arena: Spawner, spawners: int, each: int) -> Measured:
-    """Start actors from `spawners` tasks, `each` one after the other, until all wait for messages; actors per second."""
+    """Start actors from `spawners` tasks, `each` one after the other, until all wait for work; actors per second."""
     await _settle(arena, 100)
     started = time.perf_counter()
     if spawners == 1:

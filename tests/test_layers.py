@@ -39,7 +39,7 @@ ROOMS = {
 }
 """Where each third-party package may be imported; attrs and trio are at home everywhere."""
 
-PURE = ["_core/address.py", "crdt/", "patterns/routing.py", "supervision/"]
+PURE = ["_core/address.py", "crdt/", "patterns/circuit.py", "patterns/routing.py", "supervision/"]
 """What decides without Trio, anyio or a wire."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

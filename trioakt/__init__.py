@@ -49,7 +49,23 @@ from trioakt.errors import (
     TrioaktError,
     UnhandledMessageError,
 )
+from trioakt.patterns.breaker import CircuitBreaker, CircuitOpenError
+from trioakt.patterns.circuit import CircuitState
 from trioakt.patterns.mailboxes import Bounded, Fair, Overflow, Priority
+from trioakt.patterns.pipe import PipeFailed
+from trioakt.patterns.router import Broadcast, RouterRef
+from trioakt.patterns.routing import (
+    Broadcasting,
+    ConsistentHash,
+    LeastFull,
+    Random,
+    Resizer,
+    RoundRobin,
+    ScatterGatherFirst,
+    TailChopping,
+)
+from trioakt.patterns.schedule import Schedule
+from trioakt.patterns.topics import TopicStatistics, TopicStream
 from trioakt.supervision import Backoff, Directive, Failure, OneForAll, OneForOne, RestForOne
 from trioakt.system import ActorSystem
 
@@ -72,9 +88,15 @@ __all__ = [
     "AskCycleError",
     "Backoff",
     "Bounded",
+    "Broadcast",
+    "Broadcasting",
+    "CircuitBreaker",
+    "CircuitOpenError",
+    "CircuitState",
     "ClusterError",
     "CodecError",
     "ConnectionLostError",
+    "ConsistentHash",
     "Context",
     "DeadLetter",
     "DeadLetterReason",
@@ -83,6 +105,7 @@ __all__ = [
     "Failure",
     "Fair",
     "LeaseLostError",
+    "LeastFull",
     "MailboxFullError",
     "MailboxHigh",
     "Missed",
@@ -93,23 +116,33 @@ __all__ = [
     "OneForAll",
     "OneForOne",
     "Overflow",
+    "PipeFailed",
     "PlacementError",
     "PoisonPill",
     "Portal",
     "Priority",
     "ProtocolError",
+    "Random",
     "Reentrancy",
     "RemoteActorError",
     "RemoteError",
     "ReplyTo",
     "Request",
+    "Resizer",
     "RestForOne",
+    "RoundRobin",
+    "RouterRef",
+    "ScatterGatherFirst",
+    "Schedule",
     "ShutdownHook",
     "ShutdownHookFailed",
     "StartError",
     "SystemStatistics",
+    "TailChopping",
     "Terminated",
     "TerminationCause",
+    "TopicStatistics",
+    "TopicStream",
     "Tree",
     "TreeNode",
     "TrioaktError",

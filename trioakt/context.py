@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from trioakt.lowlevel import CoreContext
+from trioakt.patterns.pipe import pipe_thread_to, pipe_to
 from trioakt.spawning import PatternSpawner
 
 if TYPE_CHECKING:
+    from trioakt.lowlevel import ActorRef
+    from trioakt.patterns.breaker import CircuitBreaker
+    from trioakt.patterns.schedule import Missing, Schedule
     from trioakt.system import ActorSystem
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 
 class Context(CoreContext, PatternSpawner):
@@ -20,3 +28,81 @@ class Context(CoreContext, PatternSpawner):
     def system(self) -> ActorSystem:
         """The actor system."""
         return cast("ActorSystem", self.cell.system)
+
+    def pipe_to(
+        self,
+        ref: ActorRef[Any],
+        fn: Callable[[Unpack[Ts]], Awaitable[T]],
+        *args: *Ts,
+        breaker: CircuitBreaker | None = None,
+        wrap: Callable[[T], object] | None = None,
+    ) -> None:
+        """Run an async function as a task of this actor, and let its result come to an actor as a message.
+
+        It returns at once, and several can be in flight. A failure comes as ``PipeFailed`` and is none of the
+        actor's. The task ends with this life of the actor; then nothing comes. What finds a full mailbox that rejects
+        is a dead letter.
+
+        Args:
+            ref: Who gets the result; this actor is the sender.
+            fn: Run as ``await fn(*args)``.
+            *args: Its arguments.
+            breaker: Guards the call: when the circuit is open, ``fn`` is not called and ``PipeFailed`` comes at once.
+            wrap: Makes the message out of the result; without it, the result is the message.
+
+        Raises:
+            RuntimeError: This life of the actor is over.
+            TypeError: ``fn`` or ``wrap`` cannot be called.
+        """
+        pipe_to(self, ref, fn, args, breaker=breaker, wrap=wrap)
+
+    def pipe_thread_to(
+        self,
+        ref: ActorRef[Any],
+        fn: Callable[[Unpack[Ts]], T],
+        *args: *Ts,
+        breaker: CircuitBreaker | None = None,
+        wrap: Callable[[T], object] | None = None,
+    ) -> None:
+        """Run a blocking function in a thread, and let its result come to an actor as a message; as ``pipe_to``.
+
+        A thread cannot be cancelled: when this life of the actor ends, the result is dropped, and the end waits for
+        the function, at most ``stop_grace`` seconds; the system's block waits for it in any case. A function that
+        takes long calls ``trio.from_thread.check_cancelled()`` now and then, which ends it.
+
+        Args:
+            ref: Who gets the result; this actor is the sender.
+            fn: Run as ``fn(*args)`` in a thread, with Trio's default limit of threads.
+            *args: Its arguments.
+            breaker: As ``pipe_to``.
+            wrap: As ``pipe_to``; it runs in the event loop, not in the thread.
+
+        Raises:
+            RuntimeError, TypeError: As ``pipe_to``.
+        """
+        pipe_thread_to(self, ref, fn, args, breaker=breaker, wrap=wrap)
+
+    def schedule_once(self, delay: float, message: object) -> Schedule:
+        """Let a message come to this actor after so many seconds, unless this life of it has ended by then.
+
+        Raises:
+            ValueError: The delay is negative or not finite.
+            RuntimeError: This life of the actor is over.
+        """
+        return self.system.scheduler.for_life(self, delay, message, interval=None, missed="burst")
+
+    def schedule_every(self, interval: float, message: object, *, missed: Missing = "coalesce") -> Schedule:
+        """Let a message come to this actor every so many seconds, as long as this life of it lasts.
+
+        A tick that waits when this life ends is not handled by the next one; it becomes a dead letter.
+
+        Args:
+            interval: Seconds, at least 0.001.
+            message: What comes.
+            missed: As ``Scheduler.every``.
+
+        Raises:
+            ValueError: The interval is too short or not finite.
+            RuntimeError: This life of the actor is over.
+        """
+        return self.system.scheduler.for_life(self, interval, message, interval=interval, missed=missed)

@@ -8,9 +8,10 @@ from trioakt._core.address import Address, check_name
 from trioakt._core.ask import Ask, ReplyTo
 from trioakt._core.asking import ask_all
 from trioakt._core.context import CoreContext
+from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, Event, EventStream, Missed, Subscription
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
-from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause
+from trioakt._core.message import Envelope, Notice, PoisonPill, Request, Terminated, TerminationCause, message
 from trioakt._core.options import Reentrancy, SpawnOptions
 from trioakt._core.ref import ActorRef, Recipient
 from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
@@ -42,6 +43,7 @@ __all__ = [
     "Reentrancy",
     "Reinstate",
     "ReplyTo",
+    "Request",
     "Siblings",
     "Signal",
     "SpawnOptions",
@@ -59,4 +61,6 @@ __all__ = [
     "Watcher",
     "ask_all",
     "check_name",
+    "message",
+    "passes_through",
 ]

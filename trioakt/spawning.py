@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, TypeVarTuple, Unpack
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from trioakt.lowlevel import Spawner, SpawnOptions
+from trioakt.patterns.router import RouterRef, spawn_group, spawn_pool
+from trioakt.patterns.routing import Resizer, RoundRobin, RoutingStrategy
 from trioakt.patterns.tasks import TaskRestart, spawn_task
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import ActorRef
+    from trioakt.lowlevel import Actor, ActorRef
 
 Ts = TypeVarTuple("Ts")
 
 
 class PatternSpawner(Spawner):
-    """A spawner that also starts supervised tasks."""
+    """A spawner that also starts supervised tasks and routers."""
 
     __slots__ = ()
 
@@ -41,3 +43,55 @@ class PatternSpawner(Spawner):
             NameTakenError, ActorStoppedError, TypeError, ValueError: As ``spawn``.
         """
         return await spawn_task(self, fn, args, restart=restart, name=name, options=options)
+
+    async def spawn_router(
+        self,
+        factory: Callable[[Unpack[Ts]], Actor],
+        *args: *Ts,
+        size: int = 1,
+        strategy: RoutingStrategy = RoundRobin(),  # noqa: B008 - plain frozen data
+        resizer: Resizer | None = None,
+        name: str | None = None,
+        **options: Unpack[SpawnOptions],
+    ) -> RouterRef:
+        """Start a pool of actors of one kind behind one ref; they are the children of the router.
+
+        A routee that ends is replaced, but one that its supervision stops because it failed is removed. A message that
+        a full routee rejects is a dead letter; one that was asked ends with ``MailboxFullError``.
+
+        Args:
+            factory: The recipe of each routee.
+            *args: Its arguments.
+            size: How many routees there are.
+            strategy: ``RoundRobin()``, ``Random()``, ``LeastFull()``, ``ConsistentHash(key)``, ``Broadcasting()``,
+                ``ScatterGatherFirst(within)`` or ``TailChopping(within, interval)``.
+            resizer: Changes the size, within its bounds, by what waits in the mailboxes of the routees.
+            name: Of the router, unique among its siblings; without one, a name is made.
+            **options: As ``spawn``, for each routee; ``supervision`` is how the router treats those that fail.
+
+        Raises:
+            StartError: A routee did not start.
+            NameTakenError, ActorStoppedError, TypeError, ValueError: As ``spawn``.
+        """
+        return await spawn_pool(
+            self, factory, args, size=size, strategy=strategy, resizer=resizer, name=name, options=options
+        )
+
+    async def spawn_group_router(
+        self,
+        routees: Iterable[ActorRef[Any]],
+        *,
+        strategy: RoutingStrategy = RoundRobin(),  # noqa: B008 - plain frozen data
+        name: str | None = None,
+    ) -> ActorRef[Any]:
+        """Start a router to actors that are there already; one that ends is removed.
+
+        Args:
+            routees: Their refs; they stay whose children they are, and live on when the router stops.
+            strategy: As ``spawn_router``.
+            name: Of the router, unique among its siblings; without one, a name is made.
+
+        Raises:
+            NameTakenError, ActorStoppedError, TypeError, ValueError: As ``spawn``.
+        """
+        return await spawn_group(self, routees, strategy=strategy, name=name)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import ClassVar
 
 from trioakt.context import Context
 from trioakt.lowlevel import CoreContext, CoreSystem
+from trioakt.patterns.schedule import Scheduler
+from trioakt.patterns.topics import Topics
 from trioakt.spawning import PatternSpawner
 
 
@@ -30,3 +33,17 @@ class ActorSystem(CoreSystem, PatternSpawner):
     """
 
     context_class: ClassVar[type[CoreContext]] = Context
+
+    @cached_property
+    def topics(self) -> Topics:
+        """Publish and subscribe."""
+        return Topics(self)
+
+    @cached_property
+    def scheduler(self) -> Scheduler:
+        """Messages told later."""
+        return Scheduler(self)
+
+    def _close(self) -> None:
+        super()._close()
+        self.topics.close()

@@ -1,0 +1,381 @@
+"""Routers: many actors behind one ref. What a router decides is in routing; here it is an actor with routees."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import trio
+
+from trioakt.errors import ActorStoppedError, DeliveryError, MailboxFullError, NoReplyError, TrioaktError
+from trioakt.lowlevel import (
+    Actor,
+    ActorRef,
+    Ask,
+    DeadLetterReason,
+    PoisonPill,
+    Request,
+    Spawner,
+    SpawnOptions,
+    Terminated,
+    TerminationCause,
+    message,
+)
+from trioakt.patterns.routing import Resizer, RoutingStrategy
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import CoreContext, ReplyTo
+
+_PERIOD = 1.0
+"""Seconds from one look of a resizer to the next."""
+
+
+@message
+class Broadcast(Request[list[Any]]):
+    """For every routee of a router, whatever its strategy; who asks gets the list of all replies, in their order."""
+
+    message: Any
+
+
+@message
+class Resize(Request[None]):
+    """Change the size of a pool."""
+
+    size: int
+
+
+class RouterRef(ActorRef[Any]):
+    """The ref of a pool; ``stop()`` stops the router and its routees."""
+
+    __slots__ = ()
+
+    async def resize(self, size: int) -> None:
+        """Start or stop routees until there are so many; returns when the new ones have started.
+
+        The last ones go first, and each handles what waits in its mailbox before it stops.
+
+        Raises:
+            ValueError: The size is not at least 1.
+            ActorStoppedError: The router has stopped.
+            ActorFailedError: A new routee did not start (the cause); the router has failed.
+        """
+        await self.ask(Resize(_checked(size)))
+
+
+@attrs.define
+class _Pool:
+    """The recipe of a pool's routees, and how many it shall have; it outlives a restart of the router."""
+
+    factory: Callable[..., Actor]
+    args: tuple[object, ...]
+    options: SpawnOptions
+    size: int
+    resizer: Resizer | None
+
+
+class _Router(Actor):
+    """Hands messages on to its routees; ``self._routees`` has them by the keys that the strategy knows them by."""
+
+    def __init__(self, strategy: RoutingStrategy) -> None:
+        self._strategy = strategy
+        self._routees: dict[str, ActorRef[Any]] = {}
+        self._keys: dict[ActorRef[Any], str] = {}
+
+    async def pre_start(self, ctx: CoreContext) -> None:
+        self._chooser = self._strategy.chooser(ctx.system.settings.rng)
+
+    def receive(self, ctx: CoreContext, msg: Any) -> Awaitable[None] | None:
+        if isinstance(msg, Terminated):
+            return self._ended(ctx, msg)
+        if not self._routees:
+            _refuse(ctx, msg)
+        elif isinstance(msg, Broadcast):
+            self._broadcast(ctx, msg.message)
+        else:
+            self._route(ctx, msg)
+        return None
+
+    def _route(self, ctx: CoreContext, msg: Any) -> None:
+        try:
+            keys = self._chooser.choose(msg, self._depth)
+        except Exception as error:  # a message that the user's key function cannot take harms its sender alone
+            ctx.log.exception("cannot route a %s", type(msg).__name__)
+            _refuse(ctx, msg, error)
+            return
+        request, strategy = ctx.envelope, self._strategy
+        if isinstance(request, Ask) and (len(keys) > 1 or strategy.within < math.inf):
+            race = _Race([self._routees[key] for key in keys], strategy, ctx.self.path)
+            ctx.nursery.start_soon(_answer, request, ctx.reply_to, race)
+        elif len(keys) == 1 or strategy.interval:
+            _forward(ctx, msg, self._routees[keys[0]])
+        else:  # an envelope is in one mailbox only: its place in a stash is written on it
+            for key in keys:
+                _tell(ctx, self._routees[key], msg)
+
+    def _broadcast(self, ctx: CoreContext, inner: Any) -> None:
+        refs = list(self._routees.values())
+        request = ctx.envelope
+        if isinstance(request, Ask):
+            ctx.nursery.start_soon(_answer, request, ctx.reply_to, _Gathering(refs, inner))
+        else:
+            for ref in refs:
+                _tell(ctx, ref, inner)
+
+    def _depth(self, key: str) -> int:
+        try:
+            return self._routees[key].statistics().depth
+        except TypeError:  # it lives elsewhere
+            return 0
+
+    async def _ended(self, ctx: CoreContext, end: Terminated) -> None:
+        self._remove(end.ref)
+
+    def _add(self, ctx: CoreContext, key: str, ref: ActorRef[Any]) -> None:
+        self._routees[key] = ref
+        self._keys[ref] = key
+        ctx.watch(ref)
+
+    def _remove(self, ref: ActorRef[Any]) -> str | None:
+        key = self._keys.pop(ref, None)
+        if key is not None:
+            del self._routees[key]
+            self._update()
+        return key
+
+    def _update(self) -> None:
+        if self._routees:
+            self._chooser.update(tuple(self._routees))
+
+
+class _Group(_Router):
+    """Routes to actors that others have spawned; one that ends is removed."""
+
+    def __init__(self, strategy: RoutingStrategy, routees: tuple[ActorRef[Any], ...]) -> None:
+        super().__init__(strategy)
+        self._members = routees
+
+    async def pre_start(self, ctx: CoreContext) -> None:
+        await super().pre_start(ctx)
+        for ref in self._members:
+            self._add(ctx, ref.address, ref)
+        self._update()
+
+
+class _PoolRouter(_Router):
+    """Routes to its children; they are known by their places, which their successors take over."""
+
+    def __init__(self, strategy: RoutingStrategy, pool: _Pool) -> None:
+        super().__init__(strategy)
+        self._pool = pool
+        self._spawned = 0
+
+    async def pre_start(self, ctx: CoreContext) -> None:
+        await super().pre_start(ctx)
+        await self._resize(ctx)
+        if self._pool.resizer is not None:
+            ctx.nursery.start_soon(self._adjust, ctx, self._pool.resizer)
+
+    def receive(self, ctx: CoreContext, msg: Any) -> Awaitable[None] | None:
+        if isinstance(msg, Resize):
+            return self._obey(ctx, msg.size)
+        return super().receive(ctx, msg)
+
+    async def _obey(self, ctx: CoreContext, size: int) -> None:
+        self._pool.size = size
+        await self._resize(ctx)
+        if ctx.asked:
+            ctx.reply(None)
+
+    async def _resize(self, ctx: CoreContext) -> None:
+        for key, ref in list(self._routees.items())[self._pool.size :]:
+            ctx.unwatch(ref)
+            del self._routees[key], self._keys[ref]
+            ref.tell(PoisonPill())
+        missing = self._pool.size - len(self._routees)
+        free = [key for key in map(str, range(1, self._pool.size + 1)) if key not in self._routees]
+        await self._spawn(ctx, free[:missing])
+
+    async def _spawn(self, ctx: CoreContext, keys: Sequence[str]) -> None:
+        for key in keys:
+            self._spawned += 1
+            pool = self._pool
+            ref = await ctx.spawn(pool.factory, *pool.args, name=f"routee-{self._spawned}", **pool.options)
+            self._add(ctx, key, ref)
+        self._routees = dict(sorted(self._routees.items(), key=lambda item: int(item[0])))
+        self._update()
+
+    async def _ended(self, ctx: CoreContext, end: Terminated) -> None:
+        key = self._remove(end.ref)
+        if key is None:  # of an earlier life of this router
+            return
+        if end.cause == TerminationCause.FAILED:  # its supervision has given it up
+            self._pool.size = max(self._pool.size - 1, 1)
+        else:
+            await self._spawn(ctx, [key])
+
+    async def _adjust(self, ctx: CoreContext, resizer: Resizer) -> None:
+        while True:
+            await trio.sleep(_PERIOD)
+            size = resizer.size(len(self._routees), sum(map(self._depth, self._routees)))
+            if size != len(self._routees):
+                ctx.self.tell(Resize(size))
+
+
+# ------------------------------------------------------------------------------------------------- handing messages on
+
+
+def _forward(ctx: CoreContext, msg: Any, ref: ActorRef[Any]) -> None:
+    try:
+        ctx.forward(ref)
+    except MailboxFullError:
+        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
+
+
+def _tell(ctx: CoreContext, ref: ActorRef[Any], msg: Any) -> None:
+    try:
+        ref.tell(msg, sender=ctx.sender)
+    except MailboxFullError:
+        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
+
+
+def _refuse(ctx: CoreContext, msg: Any, error: BaseException | None = None) -> None:
+    """Turn a message away that cannot be routed; without an error, because there is no routee."""
+    if error is not None and ctx.asked:
+        ctx.reply_to.fail(error)
+    elif error is not None:
+        ctx.unhandled()
+    else:
+        ctx.system.dead_letter(msg, ctx.sender, ctx.self, DeadLetterReason.STOPPED)
+        if ctx.asked:
+            ctx.reply_to.end(ActorStoppedError(f"{ctx.self.path} has no routees", ctx.self.path))
+
+
+class _Asking(Protocol):
+    async def run(self, request: Ask, handle: ReplyTo) -> None: ...
+
+
+async def _answer(request: Ask, handle: ReplyTo, asking: _Asking) -> None:
+    """Answer a request in a task of the router; when its asker gives up, so do those who were asked for it."""
+    if handle.asker_gone:
+        return
+    with trio.CancelScope(deadline=request.deadline) as request.scope:
+        try:
+            await asking.run(request, handle)
+        except TrioaktError as error:
+            handle.end(error)
+
+
+def _put(request: Ask, inner: Any, ref: ActorRef[Any], deadline: float) -> Ask:
+    """Send a request of somebody else on, as one of several."""
+    slot = Ask(inner, request.sender, None, min(request.deadline, deadline), ref.recipient)
+    try:
+        ref.recipient.deliver(slot)
+    except DeliveryError as error:
+        if slot.pending:
+            slot.fail(error)
+    return slot
+
+
+class _Gathering:
+    """The replies of all routees, in their order; the first error there is, when there is one."""
+
+    def __init__(self, refs: Sequence[ActorRef[Any]], inner: Any) -> None:
+        self._refs = refs
+        self._inner = inner
+
+    async def run(self, request: Ask, handle: ReplyTo) -> None:
+        slots = [_put(request, self._inner, ref, math.inf) for ref in self._refs]
+        try:
+            handle.reply([await slot.wait() for slot in slots])
+        except trio.Cancelled:
+            for slot in slots:
+                slot.abandon()
+            raise
+
+
+class _Race:
+    """The first reply of several routees, or the error of the last one when all fail.
+
+    Where the strategy sets no time, all shall have handled the request: the slower ones go on.
+    """
+
+    def __init__(self, refs: Sequence[ActorRef[Any]], strategy: RoutingStrategy, path: str) -> None:
+        self._refs = refs
+        self._within, self._interval = strategy.within, strategy.interval
+        self._path = path
+        self._won = False
+        self._error: TrioaktError | None = None
+
+    async def run(self, request: Ask, handle: ReplyTo) -> None:
+        finish = trio.current_time() + self._within
+        with trio.move_on_at(finish):
+            async with trio.open_nursery() as nursery:
+                for ref in self._refs:
+                    slot, failed = _put(request, request.message, ref, finish), trio.Event()
+                    nursery.start_soon(self._wait, slot, handle, failed, nursery.cancel_scope)
+                    if self._interval:
+                        with trio.move_on_after(self._interval):
+                            await failed.wait()
+        if not self._won:
+            late = NoReplyError(f"no routee of {self._path} answered within {self._within:g} s", self._path)
+            raise self._error or late
+
+    async def _wait(self, slot: Ask, handle: ReplyTo, failed: trio.Event, race: trio.CancelScope) -> None:
+        try:
+            reply = await slot.wait()
+        except TrioaktError as error:
+            self._error = error
+            failed.set()
+            return
+        if not self._won:
+            self._won = True
+            handle.reply(reply)
+        if self._within < math.inf:
+            race.cancel()
+
+
+# ------------------------------------------------------------------------------------------------------------- spawning
+
+
+async def spawn_pool(
+    spawner: Spawner,
+    factory: Callable[..., Actor],
+    args: tuple[object, ...],
+    *,
+    size: int,
+    strategy: RoutingStrategy,
+    resizer: Resizer | None,
+    name: str | None,
+    options: SpawnOptions,
+) -> RouterRef:
+    """Start a router with a pool of routees; see ``ActorSystem.spawn_router``."""
+    if not callable(factory):
+        raise TypeError(f"spawn_router takes an Actor class or a callable that returns an actor, got {factory!r}")
+    size = _checked(size) if resizer is None else resizer.clamp(_checked(size))
+    pool = _Pool(factory, args, options, size, resizer)
+
+    def router() -> Actor:
+        return _PoolRouter(strategy, pool)
+
+    ref = await spawner.spawn(router, name=name, init_timeout=math.inf)  # that of each routee bounds it
+    return RouterRef(ref.recipient)
+
+
+async def spawn_group(
+    spawner: Spawner, routees: Iterable[ActorRef[Any]], *, strategy: RoutingStrategy, name: str | None
+) -> ActorRef[Any]:
+    """Start a router to existing actors; see ``ActorSystem.spawn_group_router``."""
+    members = tuple(dict.fromkeys(routees))
+
+    def router() -> Actor:
+        return _Group(strategy, members)
+
+    return await spawner.spawn(router, name=name)
+
+
+def _checked(size: int) -> int:
+    if size < 1:
+        raise ValueError(f"a pool has at least one routee, got size {size}")
+    return size
