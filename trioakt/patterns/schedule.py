@@ -183,15 +183,15 @@ class Schedule:
         envelope: Envelope = Envelope(self.message)
         if self._context is not None or (self.interval is not None and self.missed == "coalesce"):
             envelope = self._tick = _Tick(self.message, self.ref, self.is_over)
-        reason = DeadLetterReason.MAILBOX_FULL
         try:
             self.ref.recipient.deliver(envelope)
-            return
         except MailboxFullError:
-            pass
+            reason = DeadLetterReason.MAILBOX_FULL
         except Exception as error:
             _log.error("the mailbox of %s failed: %s", self.ref.path, Failure.of(error))
             reason = DeadLetterReason.UNHANDLED
+        else:
+            return
         self._tick = None
         self._scheduler.dead_letter(self.message, self.ref, reason)
 
