@@ -5,11 +5,12 @@ Our own patterns are made of these names and the public ones alone.
 
 from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
-from trioakt._core.ask import Ask, ReplyTo
+from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
 from trioakt._core.asking import ask_all
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, Event, EventStream, Missed, Subscription
+from trioakt._core.instrument import Instrument
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
 from trioakt._core.message import Envelope, Notice, PoisonPill, Request, Terminated, TerminationCause, message
 from trioakt._core.options import Reentrancy, SpawnOptions
@@ -24,6 +25,7 @@ __all__ = [
     "ActorRef",
     "Address",
     "Ask",
+    "AskOutcome",
     "CoreContext",
     "CoreSystem",
     "DeadLetterReason",
@@ -33,8 +35,10 @@ __all__ = [
     "EventStream",
     "Failure",
     "Handler",
+    "Instrument",
     "Kill",
     "Ledger",
+    "Listener",
     "Mailbox",
     "Missed",
     "Notice",

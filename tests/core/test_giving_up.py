@@ -405,3 +405,29 @@ async def test_a_failure_after_the_asker_is_gone_is_still_a_failure() -> None:
         await ref.wait_stopped()
         assert system.statistics().failures == 1
         assert not isinstance(asking.outcome, ActorFailedError)
+
+
+async def test_a_deadline_that_passes_while_the_actor_never_awaits_ends_the_wait_as_any_deadline(
+    mock_clock: MockClock,
+) -> None:
+    async with ActorSystem("test") as system:
+        ref = await system.spawn_func(lambda _, msg: mock_clock.jump(2) if msg == "work" else None)
+        ref.tell("work")
+        with trio.move_on_after(1) as scope:
+            await ref.ask(Question())
+        assert scope.cancelled_caught
+
+
+async def test_a_deadline_that_is_put_off_too_late_ends_the_wait_with_an_error(mock_clock: MockClock) -> None:
+    scope = trio.CancelScope(deadline=1)
+
+    def be_late(ctx: Context, msg: object) -> None:
+        if msg == "work":
+            mock_clock.jump(2)
+            scope.deadline = math.inf
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn_func(be_late)
+        ref.tell("work")
+        with scope, pytest.raises(trio.TooSlowError, match=r"before /user/.* could begin"):
+            await ref.ask(Question())

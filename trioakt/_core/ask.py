@@ -5,6 +5,7 @@ It knows tasks, envelopes and recipients, and nothing of what is behind a recipi
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -33,6 +34,23 @@ class Cancellable(Protocol):
         ...
 
 
+class AskerGoneError(trio.TooSlowError):
+    """The deadline of a request has passed: before its handler was begun, or while that waited in ``ctx.ask``."""
+
+
+class AskOutcome(enum.Enum):
+    """How an ask has ended."""
+
+    REPLIED = "replied"
+    FAILED = "failed"
+    """The asker got an error instead of a reply."""
+    GIVEN_UP = "given up"
+    """The asker was cancelled, maybe by its deadline."""
+
+
+Listener = Callable[[AskOutcome, BaseException | None], None]
+"""Hears once how an ask has ended, and with which error."""
+
 _PENDING, _SETTLED, _ABANDONED = range(3)
 _NEVER = float("inf")
 
@@ -43,10 +61,10 @@ class Ask(Envelope):
     ``waiter`` is what cannot go on before the answer comes: an actor whose mailbox is held meanwhile, or the request
     that an interleaving handler has in hand; ``None`` for an asker outside of all handlers. ``target`` is the
     recipient in whose hands the request is. ``holder`` is the actor that must answer before its handler ends;
-    ``None`` once the answer was promised or the request passed on.
+    ``None`` once the answer was promised or the request passed on. ``listener`` hears how it ends.
     """
 
-    __slots__ = ("_error", "_state", "_task", "_value", "deadline", "holder", "scope", "target", "waiter")
+    __slots__ = ("_error", "_state", "_task", "_value", "deadline", "holder", "listener", "scope", "target", "waiter")
 
     def __init__(
         self,
@@ -63,6 +81,7 @@ class Ask(Envelope):
         self.holder: object = None
         self.target: Recipient | None = target
         self.scope: Cancellable | None = None
+        self.listener: Listener | None = None
         self._task: Task | None = None  # the asker's, while it is parked here
         self._state = _PENDING
         self._value: Any = None
@@ -103,6 +122,8 @@ class Ask(Envelope):
         self.target = None
         if state == _ABANDONED:
             return False
+        if self.listener is not None:
+            self.listener(AskOutcome.REPLIED if error is None else AskOutcome.FAILED, error)
         if self._task is not None:
             reschedule(self._task, self)
         return True
@@ -129,13 +150,19 @@ class Ask(Envelope):
             await trio.lowlevel.checkpoint()
             return self.unwrap()
         self._task = current_task()
-        return await wait_task_rescheduled(self._abort)
+        try:
+            return await wait_task_rescheduled(self._abort)
+        except AskerGoneError:
+            await trio.lowlevel.checkpoint()  # where its deadline still stands, its own scope ends the wait
+            raise
 
     def abandon(self) -> None:
         """Note that nobody waits any more, and cancel what is done for this request, where that is allowed."""
         if self._state == _PENDING:
             self._state = _ABANDONED
             self.target = None
+            if self.listener is not None:
+                self.listener(AskOutcome.GIVEN_UP, None)
             if self.scope is not None:
                 self.scope.cancel()
 

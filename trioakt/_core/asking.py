@@ -13,7 +13,7 @@ import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
 
 from trioakt._core.address import Address
-from trioakt._core.ask import Ask, reschedule
+from trioakt._core.ask import Ask, AskerGoneError, reschedule
 from trioakt._core.message import Request
 from trioakt._core.wake import WAKE
 from trioakt.errors import AskCycleError
@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from trioakt._core.ref import ActorRef, Recipient
 
 R = TypeVar("R")
-
-
-class AskerGoneError(trio.TooSlowError):
-    """The deadline of the request in hand has passed while its handler waited in ``ctx.ask``."""
 
 
 class Holding:
@@ -186,6 +182,9 @@ class Gathering:
                 await trio.lowlevel.checkpoint()
             first = next((ask for ask in self.asks if ask.failed), None)
             return [ask.unwrap() for ask in (self.asks if first is None else [first])]
+        except AskerGoneError:
+            await trio.lowlevel.checkpoint()  # as in Ask.wait
+            raise
         finally:
             for ask in self.asks:
                 ask.abandon()

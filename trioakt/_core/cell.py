@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import trio
 from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 
-from trioakt._core.ask import Ask, actor_failed, reschedule
-from trioakt._core.asking import AskerGoneError, Holding
+from trioakt._core.ask import Ask, AskerGoneError, actor_failed, reschedule
+from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
@@ -281,7 +281,8 @@ class Cell(Life):
         message = envelope.message
         if isinstance(envelope, Ask):
             if envelope.given_up:
-                self.refuse(envelope, DeadLetterReason.ASKER_GONE)
+                gone = AskerGoneError(f"the deadline passed before {self.path} could begin this request")
+                self.refuse(envelope, DeadLetterReason.ASKER_GONE, gone)
                 return None
             envelope.holder = self
             return envelope

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import trio
 
-from trioakt._core.ask import Ask, ReplyTo
-from trioakt._core.asking import AskerGoneError, holdings, refuse_cycle
+from trioakt._core.ask import Ask, AskerGoneError, ReplyTo
+from trioakt._core.asking import holdings, refuse_cycle
 from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
@@ -243,7 +243,7 @@ class CoreContext(Conversation, Spawner):
         cell = self.cell
         if not discard_old:
             cell.behaviors = (*cell.behaviors, cell.behavior)
-        cell.behavior = handler
+        cell.behave(handler)
 
     def unbecome(self) -> None:
         """Return to the handler before the last pushed one, or to ``receive``."""
@@ -252,7 +252,7 @@ class CoreContext(Conversation, Spawner):
             *rest, cell.behavior = cell.behaviors
             cell.behaviors = tuple(rest)
         elif cell.actor is not None:
-            cell.behavior = cell.actor.receive
+            cell.behave(cell.actor.receive)
 
     def unstash(self) -> None:
         """Put the oldest stashed message back to the front of the mailbox."""

@@ -8,10 +8,10 @@ from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
 import trio
-from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
+from trio.lowlevel import ParkingLot
 
 from trioakt._core.actor import Actor
-from trioakt._core.ask import actor_failed, reschedule
+from trioakt._core.ask import actor_failed
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped, DeadLetterReason
@@ -21,11 +21,11 @@ from trioakt._core.possessions import Possessions
 from trioakt._core.standing import Standing
 from trioakt._core.supervising import supervise
 from trioakt._core.turn import Turn
-from trioakt._core.wake import WAKE
 from trioakt.errors import ActorStoppedError, StartError
 from trioakt.supervision import Failure
 
 if TYPE_CHECKING:
+    from trioakt._core.actor import Handler
     from trioakt._core.context import CoreContext
 
 _log = logging.getLogger("trioakt")
@@ -37,7 +37,7 @@ class Life(Standing):
     ctx: CoreContext
     _possessions: Possessions | None = None
     _start_error: BaseException | None = None
-    _starters: tuple[Task, ...] = ()
+    _starters: ParkingLot | None = None
 
     # --------------------------------------------- what a life needs of its cell
 
@@ -86,9 +86,8 @@ class Life(Standing):
             StartError: It failed; nothing is left of the actor.
         """
         if not self.started and self.state is not State.STOPPED:
-            task = current_task()
-            self._starters = (*self._starters, task)
-            await wait_task_rescheduled(lambda _: self._forget_starter(task))
+            self._starters = self._starters or ParkingLot()
+            await self._starters.park()
         if not self.started:
             cause = self._start_error or ActorStoppedError(f"{self.path} was stopped while it started", self.path)
             raise start_error(self.path, cause) from cause
@@ -107,9 +106,13 @@ class Life(Standing):
             raise TypeError(f"the factory of {self.path} must return an Actor, it returned a {type(actor).__name__}")
         self.actor = actor
         self.strategy = actor.supervision
-        self.behavior = actor.receive
         self.behaviors = ()
+        self.behave(actor.receive)
         self.ctx = self.new_context()
+
+    def behave(self, handler: Handler) -> None:
+        """Handle the next messages with this function."""
+        self.behavior = handler
 
     @property
     def prepares(self) -> bool:
@@ -271,13 +274,9 @@ class Life(Standing):
             self.publish(ActorFailed, failure)
 
     def _wake_starters(self) -> None:
-        starters, self._starters = self._starters, ()
-        for task in starters:
-            reschedule(task, WAKE)
-
-    def _forget_starter(self, task: Task) -> Abort:
-        self._starters = tuple(each for each in self._starters if each is not task)
-        return Abort.SUCCEEDED
+        if self._starters is not None:
+            self._starters.unpark_all()
+            self._starters = None
 
 
 def start_error(path: str, cause: BaseException) -> StartError:

@@ -93,11 +93,16 @@ def message_info(message: object) -> MessageInfo:
 
 
 class Envelope:
-    """A message on its way, with the ref of who sent it; ``age`` is its place among those that were stashed."""
+    """A message on its way, with the ref of who sent it.
 
-    __slots__ = ("age", "message", "sender")
+    ``age`` is its place among those that were stashed; ``headers`` is what instruments send with it. Both are unset
+    where they are not used.
+    """
+
+    __slots__ = ("age", "headers", "message", "sender")
 
     age: int
+    headers: dict[str, str]
 
     def __init__(self, message: Any, sender: ActorRef | None = None) -> None:
         self.message = message

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import lru_cache, partial
+from functools import lru_cache
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 import trio
 
 from trioakt._core.actor import Actor
 from trioakt._core.address import check_name
-from trioakt._core.cell import Cell
 from trioakt._core.escapes import passes_through
 from trioakt._core.life import start_error
 from trioakt._core.options import SpawnOptions
+from trioakt._core.standing import kind_of
 from trioakt.errors import ActorStoppedError, NameTakenError
 
 if TYPE_CHECKING:
+    from trioakt._core.cell import Cell
     from trioakt._core.ref import ActorRef
 
 Ts = TypeVarTuple("Ts")
@@ -141,7 +142,7 @@ def _begin(
         raise ActorStoppedError(f"{parent.path} is stopping, it cannot spawn {name!r}", parent.path)
     if name in parent.children:
         raise NameTakenError(f"{parent.path} already has a child {name!r}", f"{parent.path}/{name}")
-    cell = Cell(system, parent, name, factory, args, checked)
+    cell = system.cell_class(system, parent, name, factory, args, checked)
     try:
         cell.make()
     except BaseException as error:
@@ -155,13 +156,6 @@ def _begin(
     if not cell.prepares:
         cell.announce()
     return cell
-
-
-def kind_of(factory: Callable[..., object]) -> str:
-    """Return the name of a recipe, for people."""
-    while isinstance(factory, partial):
-        factory = cast("partial[object]", factory).func
-    return str(getattr(factory, "__name__", None) or type(factory).__name__)
 
 
 @lru_cache(maxsize=1024)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
@@ -259,6 +260,13 @@ class Standing:
     def _unpark(self, _: object) -> Abort:
         self.parked = None
         return Abort.SUCCEEDED
+
+
+def kind_of(factory: Callable[..., object]) -> str:
+    """Return the name of a recipe, for people."""
+    while isinstance(factory, partial):
+        factory = cast("partial[object]", factory).func
+    return str(getattr(factory, "__name__", None) or type(factory).__name__)
 
 
 HIGH = 10_000

@@ -20,12 +20,15 @@ from trioakt._core.context import CoreContext
 from trioakt._core.dead_letters import DeadLetterOffice
 from trioakt._core.escapes import members, was_cancelled
 from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
+from trioakt._core.instrument import Instrument
+from trioakt._core.observed import ObservedCell
 from trioakt._core.options import Options
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
 from trioakt._core.portal import Portal
 from trioakt._core.settings import Settings
 from trioakt._core.shutdown import ShutdownHook, shut_down, wait_for_the_last
-from trioakt._core.spawning import Spawner, kind_of
+from trioakt._core.spawning import Spawner
+from trioakt._core.standing import kind_of
 from trioakt.supervision import OneForOne, Strategy
 
 if TYPE_CHECKING:
@@ -68,6 +71,8 @@ class CoreSystem(Spawner):
             shutdown_hooks=shutdown_hooks,
             rng=Random() if rng is None else rng,
         )
+        self.instruments = tuple(each for each in self.settings.extensions if isinstance(each, Instrument))
+        self.cell_class = ObservedCell if self.instruments else Cell
         self.name = check_name(name)
         self.node = ""
         self.options = Options(init_timeout=init_timeout, stop_grace=stop_grace)
@@ -132,7 +137,9 @@ class CoreSystem(Spawner):
         self.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
-        self.user = Cell(self, None, "user", Guardian, (self.settings.supervision,), self.options)
+        for instrument in self.instruments:
+            instrument.opened(self)
+        self.user = self.cell_class(self, None, "user", Guardian, (self.settings.supervision,), self.options)
         self.user.make()
         self.nursery.start_soon(self.user.run, name="user")
         await trio.lowlevel.checkpoint()
@@ -141,6 +148,8 @@ class CoreSystem(Spawner):
         self._closed = trio.current_time()
         self._office.flush()
         self.events.close()
+        for instrument in self.instruments:
+            instrument.closed(self)
 
     def shutdown(self) -> None:
         """Ask for the end, from any task or thread: the body of the block is cancelled, then all is shut down."""
