@@ -55,6 +55,8 @@ class Figure:
     bars: tuple[AtLeast | AtMost, ...] = ()
     rounds: int | None = None
     """How many measurements of each contender; None takes the run's."""
+    suite: str = "contenders"
+    """The package that has the contenders' modules."""
 
 
 PEERS = ("naive", "pykka", "pykka2", "triotp")
@@ -115,3 +117,25 @@ FIGURES = {
         bars=(AtMost(3.5e9),),
     ),
 }  # fmt: skip
+
+FIGURES |= {
+    f"savina-{program.replace('_', '-')}": Figure(
+        f"Savina: {program.replace('_', ' ')}", program, args, quick, contenders=("trioakt", "pykka"), suite="savina"
+    )
+    for program, args, quick in (
+        ("ping_pong", (80_000,), (100,)),
+        ("thread_ring", (100, 150_000), (10, 105)),
+        ("counting", (600_000,), (1000,)),
+        ("fork_join_throughput", (60, 8000), (10, 20)),
+        ("fork_join_creation", (10_000,), (50,)),
+        ("chameneos", (100, 40_000), (10, 100)),
+        ("big", (100, 1000), (10, 20)),
+        ("concurrent_dictionary", (20, 4000), (4, 50)),
+        ("concurrent_sorted_list", (20, 5000), (4, 50)),
+        ("bounded_buffer", (50, 40, 1000), (4, 5, 20)),
+        ("dining_philosophers", (20, 4000), (5, 20)),
+        ("sleeping_barber", (20, 24, 1000), (2, 4, 20)),
+        ("cigarette_smokers", (200, 80_000), (10, 100)),
+        ("bank_transaction", (1000, 30_000), (20, 100)),
+    )
+}

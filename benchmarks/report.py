@@ -56,7 +56,7 @@ def verdicts(results: Sequence[Result], *, quick: bool) -> str:
     rows = [["figure", "trioakt", "beside", "ratio", "bar", "reached", "stretch"]]
     for result in results:
         for bar in result.figure.bars or (None,):
-            against = bar.against if isinstance(bar, AtLeast) else "floor"
+            against = bar.against if isinstance(bar, AtLeast) else result.figure.contenders[1]
             ratio = result.ratio(against)
             rows.append(
                 [

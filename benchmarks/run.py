@@ -1,5 +1,6 @@
 """Measure trioakt beside its floor and its peers: `python -m benchmarks.run [names] [--json FILE] [--quick]`.
 
+A name that is no figure's stands for those that begin with it: `savina` for `savina-bank`, `savina-big` and so on.
 Only ratios within one run mean anything, so the contenders of a figure take turns, round by round.
 """
 
@@ -25,7 +26,7 @@ def main() -> int:
     """Measure what the command line names and print the tables; 1 when a contender of our own failed."""
     options = _parse()
     results = [
-        _measure(name, FIGURES[name], quick=options.quick, rounds=options.rounds) for name in options.names or FIGURES
+        _measure(name, FIGURES[name], quick=options.quick, rounds=options.rounds) for name in options.names
     ]
     for text in (report.verdicts(results, quick=options.quick), report.medians(results), *report.missing(results)):
         print(f"\n{text}")
@@ -41,9 +42,15 @@ def _parse() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="a smoke run: tiny, once, without verdicts")
     parser.add_argument("--rounds", type=int, default=5, help="measurements of each contender (default: 5)")
     options = parser.parse_args()
-    if unknown := [name for name in options.names if name not in FIGURES]:
+    if unknown := [name for name in options.names if not _meant(name)]:
         parser.error(f"no such figure: {', '.join(unknown)}")
+    options.names = [figure for name in options.names for figure in _meant(name)] or list(FIGURES)
     return options
+
+
+def _meant(name: str) -> list[str]:
+    """Return the figures that a name of the command line stands for."""
+    return [name] if name in FIGURES else [figure for figure in FIGURES if figure.startswith(f"{name}-")]
 
 
 def _measure(name: str, figure: Figure, *, quick: bool, rounds: int) -> Result:
@@ -55,7 +62,7 @@ def _measure(name: str, figure: Figure, *, quick: bool, rounds: int) -> Result:
             if contender in result.missing:
                 continue
             try:
-                measured = _work(contender, figure.workload, args)
+                measured = _work(contender, figure, args)
             except (UnavailableError, subprocess.SubprocessError) as error:
                 result.missing[contender] = last_line(error)
                 result.measured.pop(contender, None)
@@ -64,9 +71,10 @@ def _measure(name: str, figure: Figure, *, quick: bool, rounds: int) -> Result:
     return result
 
 
-def _work(contender: str, workload: str, args: tuple[int, ...]) -> dict[str, float]:
+def _work(contender: str, figure: Figure, args: tuple[int, ...]) -> dict[str, float]:
     entry = CONTENDERS[contender]
-    command = [entry.interpreter(), "-m", "benchmarks.worker", entry.module, workload, *map(str, args)]
+    module = f"{figure.suite}.{entry.module}"
+    command = [entry.interpreter(), "-m", "benchmarks.worker", module, figure.workload, *map(str, args)]
     if entry.pinned:
         command.append("--pin")
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=LONGEST)

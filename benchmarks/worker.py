@@ -15,14 +15,14 @@ import os
 def main() -> None:
     """Parse the command line, pin this process where asked and possible, and measure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.worker")
-    parser.add_argument("contender", help="a module of benchmarks.contenders")
+    parser.add_argument("contender", help="a module below benchmarks, such as contenders.floor")
     parser.add_argument("workload", help="a key of its WORKLOADS")
     parser.add_argument("args", nargs="*", type=int)
     parser.add_argument("--pin", action="store_true", help="stay on one core")
     options = parser.parse_args()
     if options.pin and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    contender = importlib.import_module(f"benchmarks.contenders.{options.contender}")
+    contender = importlib.import_module(f"benchmarks.{options.contender}")
     print(json.dumps(contender.WORKLOADS[options.workload](*options.args)))
 
 

@@ -28,18 +28,26 @@ FACADE = ["__init__.py", "cli.py", "context.py", "demo/", "observability/", "sys
 
 ROOMS = {
     "anyio": ["cli.py", "demo/", "testing/"],
-    "cattrs": ["remote/codec.py"],
-    "cronsim": ["patterns/schedule.py"],
+    "cattrs": ["codec/bodies.py"],
+    "cronsim": ["patterns/cron.py"],
     "h11": ["observability/"],
     "httpx": ["cluster/engines/"],
     "loguru": ["observability/logs.py"],
-    "msgspec": ["remote/"],
+    "msgspec": ["codec/", "remote/"],
     "opentelemetry": ["observability/"],
     "pynng": ["remote/nng.py"],
 }
 """Where each third-party package may be imported; attrs and trio are at home everywhere."""
 
-PURE = ["_core/address.py", "crdt/", "patterns/circuit.py", "patterns/routing.py", "supervision/"]
+PURE = [
+    "_core/address.py",
+    "crdt/",
+    "patterns/circuit.py",
+    "patterns/cron.py",
+    "patterns/rhythm.py",
+    "patterns/routing.py",
+    "supervision/",
+]
 """What decides without Trio, anyio or a wire."""
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

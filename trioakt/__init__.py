@@ -18,7 +18,7 @@ from trioakt._core.events import (
     ShutdownHookFailed,
 )
 from trioakt._core.mailbox import Unbounded
-from trioakt._core.message import PoisonPill, Request, Terminated, TerminationCause, message
+from trioakt._core.message import PoisonPill, Request, Terminated, TerminationCause, message, upcast
 from trioakt._core.options import Reentrancy
 from trioakt._core.overview import ActorStatistics, SystemStatistics, Tree, TreeNode
 from trioakt._core.portal import Portal
@@ -35,6 +35,9 @@ from trioakt.errors import (
     CodecError,
     ConnectionLostError,
     DeliveryError,
+    JournalDamagedError,
+    JournalError,
+    JournalFullError,
     LeaseLostError,
     MailboxFullError,
     NameTakenError,
@@ -43,15 +46,19 @@ from trioakt.errors import (
     NoReplyError,
     PlacementError,
     ProtocolError,
+    RecoveryError,
     RemoteActorError,
     RemoteError,
+    SequenceConflictError,
     StartError,
     TrioaktError,
     UnhandledMessageError,
 )
 from trioakt.patterns.breaker import CircuitBreaker, CircuitOpenError
 from trioakt.patterns.circuit import CircuitState
+from trioakt.patterns.eviction import Eviction
 from trioakt.patterns.mailboxes import Bounded, Fair, Overflow, Priority
+from trioakt.patterns.passivation import AfterMessages, Idle, Never
 from trioakt.patterns.pipe import PipeFailed
 from trioakt.patterns.router import Broadcast, RouterRef
 from trioakt.patterns.routing import (
@@ -85,6 +92,7 @@ __all__ = [
     "ActorStoppedError",
     "ActorSuspended",
     "ActorSystem",
+    "AfterMessages",
     "AskCycleError",
     "Backoff",
     "Bounded",
@@ -102,14 +110,20 @@ __all__ = [
     "DeadLetterReason",
     "DeliveryError",
     "Directive",
+    "Eviction",
     "Failure",
     "Fair",
+    "Idle",
+    "JournalDamagedError",
+    "JournalError",
+    "JournalFullError",
     "LeaseLostError",
     "LeastFull",
     "MailboxFullError",
     "MailboxHigh",
     "Missed",
     "NameTakenError",
+    "Never",
     "NoQuorumError",
     "NoReplyError",
     "NodeUnreachableError",
@@ -123,6 +137,7 @@ __all__ = [
     "Priority",
     "ProtocolError",
     "Random",
+    "RecoveryError",
     "Reentrancy",
     "RemoteActorError",
     "RemoteError",
@@ -134,6 +149,7 @@ __all__ = [
     "RouterRef",
     "ScatterGatherFirst",
     "Schedule",
+    "SequenceConflictError",
     "ShutdownHook",
     "ShutdownHookFailed",
     "StartError",
@@ -150,4 +166,5 @@ __all__ = [
     "UnhandledMessageError",
     "ask_all",
     "message",
+    "upcast",
 ]

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from trioakt.lowlevel import CoreContext
 from trioakt.patterns.pipe import pipe_thread_to, pipe_to
+from trioakt.patterns.rhythm import Every, Once
+from trioakt.patterns.schedule import cron_rhythm
 from trioakt.spawning import PatternSpawner
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from trioakt.lowlevel import ActorRef
     from trioakt.patterns.breaker import CircuitBreaker
     from trioakt.patterns.schedule import Missing, Schedule
@@ -89,7 +93,7 @@ class Context(CoreContext, PatternSpawner):
             ValueError: The delay is negative or not finite.
             RuntimeError: This life of the actor is over.
         """
-        return self.system.scheduler.for_life(self, delay, message, interval=None, missed="burst")
+        return self.system.scheduler.for_life(self, Once(delay), message, "burst")
 
     def schedule_every(self, interval: float, message: object, *, missed: Missing = "coalesce") -> Schedule:
         """Let a message come to this actor every so many seconds, as long as this life of it lasts.
@@ -105,4 +109,22 @@ class Context(CoreContext, PatternSpawner):
             ValueError: The interval is too short or not finite.
             RuntimeError: This life of the actor is over.
         """
-        return self.system.scheduler.for_life(self, interval, message, interval=interval, missed=missed)
+        return self.system.scheduler.for_life(self, Every(interval), message, missed)
+
+    def schedule_cron(
+        self, expression: str, message: object, *, zone: str | ZoneInfo = "UTC", missed: Missing = "coalesce"
+    ) -> Schedule:
+        """Let a message come to this actor whenever the wall clock matches a cron expression, as long as this life lasts.
+
+        Args:
+            expression: Five fields, or six that begin with seconds.
+            message: What comes.
+            zone: Whose wall clock, as ``Scheduler.cron``.
+            missed: As ``Scheduler.cron``.
+
+        Raises:
+            ValueError: The expression is bad or never comes, or there is no such zone.
+            RuntimeError: This life of the actor is over.
+            ImportError: The extra ``schedules`` is not installed.
+        """
+        return self.system.scheduler.for_life(self, cron_rhythm(expression, zone), message, missed)

@@ -19,6 +19,11 @@
     │   ├── ConnectionLostError    also a trio.BrokenResourceError
     │   ├── CodecError
     │   └── RemoteActorError
+    ├── JournalError               about what persistent actors have written
+    │   ├── SequenceConflictError  somebody else has written under this identity
+    │   ├── JournalFullError       there is no room
+    │   ├── JournalDamagedError    the file is damaged, or no journal
+    │   └── RecoveryError          the cause is what the codec or apply() raised
     └── ClusterError               about the cluster
         ├── NodeUnreachableError
         ├── NoQuorumError
@@ -136,6 +141,42 @@ class RemoteActorError(RemoteError):
         self.type_name = type_name
         self.text = text
         self.traceback_text = traceback_text
+
+
+class JournalError(TrioaktError):
+    """Something about a journal and what persistent actors write there."""
+
+
+class SequenceConflictError(JournalError):
+    """Another writer has written under this identity, and nothing of this write was stored.
+
+    ``after`` is the sequence number that the write was to follow, ``last`` the one that is there.
+    """
+
+    def __init__(self, persistence_id: str, after: int, last: int) -> None:
+        super().__init__(
+            f"{persistence_id!r} has another writer: this one knows {after} as the last number, the journal has {last}"
+        )
+        self.persistence_id = persistence_id
+        self.after = after
+        self.last = last
+
+
+class JournalFullError(JournalError):
+    """The journal has no room; nothing of this write was stored."""
+
+
+class JournalDamagedError(JournalError):
+    """The file is damaged, or is no journal."""
+
+
+class RecoveryError(JournalError):
+    """What is stored of an identity cannot be read or applied; ``sequence`` is the number where that showed."""
+
+    def __init__(self, text: str, persistence_id: str, sequence: int) -> None:
+        super().__init__(f"{persistence_id!r} cannot be recovered at {sequence}: {text}")
+        self.persistence_id = persistence_id
+        self.sequence = sequence
 
 
 class ClusterError(TrioaktError):

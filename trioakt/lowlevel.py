@@ -9,20 +9,35 @@ from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
 from trioakt._core.asking import ask_all
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import DeadLetterReason, Event, EventStream, Missed, Subscription
+from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventStream, Missed, Subscription
 from trioakt._core.instrument import Instrument
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
-from trioakt._core.message import Envelope, Notice, PoisonPill, Request, Terminated, TerminationCause, message
-from trioakt._core.options import Reentrancy, SpawnOptions
+from trioakt._core.message import (
+    Envelope,
+    MessageInfo,
+    Notice,
+    PoisonPill,
+    Request,
+    Terminated,
+    TerminationCause,
+    message,
+    registration,
+    registry,
+    upcast,
+)
+from trioakt._core.options import Reentrancy, RestPolicy, SpawnOptions
 from trioakt._core.ref import ActorRef, Recipient
-from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
+from trioakt._core.signals import PASSIVATE, Kill, Passivate, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
 from trioakt._core.spawning import Spawner
+from trioakt._core.standing import Standing, kind_of
 from trioakt._core.system import CoreSystem
 from trioakt.supervision import Directive, Failure, Ledger, Siblings, Strategy, Verdict
 
 __all__ = [
+    "PASSIVATE",
     "Actor",
     "ActorRef",
+    "ActorRestarted",
     "Address",
     "Ask",
     "AskOutcome",
@@ -40,18 +55,22 @@ __all__ = [
     "Ledger",
     "Listener",
     "Mailbox",
+    "MessageInfo",
     "Missed",
     "Notice",
+    "Passivate",
     "PoisonPill",
     "Recipient",
     "Reentrancy",
     "Reinstate",
     "ReplyTo",
     "Request",
+    "RestPolicy",
     "Siblings",
     "Signal",
     "SpawnOptions",
     "Spawner",
+    "Standing",
     "Stop",
     "Strategy",
     "Subscription",
@@ -65,6 +84,10 @@ __all__ = [
     "Watcher",
     "ask_all",
     "check_name",
+    "kind_of",
     "message",
     "passes_through",
+    "registration",
+    "registry",
+    "upcast",
 ]

@@ -27,9 +27,11 @@ class ActorSystem(CoreSystem, PatternSpawner):
         stop_grace: Seconds that each part of an actor's end may take, likewise.
         shutdown_timeout: Seconds after which the coordinated shutdown cancels every actor.
         turn: Messages that an actor handles before others get their turn.
+        eviction: How the number of actors is kept down; without it, it is not.
         extensions: Objects that ``extension(Type)`` finds by their type.
         shutdown_hooks: Steps of the coordinated shutdown, in order.
         rng: Where all chance comes from; seed it to repeat a run.
+        wall_clock: Tells the time for schedules by cron expression, in seconds since 1970; for tests.
     """
 
     context_class: ClassVar[type[CoreContext]] = Context

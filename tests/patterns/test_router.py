@@ -12,13 +12,13 @@ from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.actors import collected
 from tests.core.crew import Trouble
+from tests.patterns.routees import Cancellable, Who, Work, Worker
 from trioakt import (
     Actor,
     ActorFailedError,
     ActorStoppedError,
     ActorSystem,
     AskCycleError,
-    Bounded,
     Broadcast,
     Broadcasting,
     ConsistentHash,
@@ -27,18 +27,15 @@ from trioakt import (
     DeadLetterReason,
     Directive,
     LeastFull,
-    MailboxFullError,
     NoReplyError,
     OneForOne,
     PoisonPill,
     Random,
-    Request,
     Resizer,
     RoundRobin,
     ScatterGatherFirst,
     StartError,
     TailChopping,
-    message,
 )
 from trioakt.patterns.routing import RoutingStrategy
 
@@ -53,51 +50,6 @@ STRATEGIES: list[RoutingStrategy] = [
 ]
 each_strategy = pytest.mark.parametrize("strategy", STRATEGIES, ids=lambda each: type(each).__name__)
 STOPPING = OneForOne(default=Directive.STOP)
-
-
-@message
-class Who(Request[str]):
-    """Which routee are you?"""
-
-
-@message
-class Work(Request[str]):
-    """Be busy for so many seconds, each routee as long as its place in the list says, and then say who you are."""
-
-    seconds: tuple[float, ...]
-
-
-@message(cancellable=True)
-class Cancellable(Request[str]):
-    """Be busy for an hour."""
-
-
-class Worker(Actor):
-    """Writes down what it handles, as its number and the message."""
-
-    def __init__(self, log: list[tuple[str, Any]] | None = None) -> None:
-        self.log: list[tuple[str, Any]] = [] if log is None else log
-
-    async def receive(self, ctx: Context, msg: Any) -> None:
-        name = ctx.self.name.removeprefix("routee-")
-        self.log.append((name, msg))
-        match msg:
-            case Who():
-                ctx.reply(name)
-            case Work(seconds):
-                await trio.sleep(seconds[int(name) - 1])
-                ctx.reply(name)
-            case Cancellable():
-                try:
-                    await trio.sleep(3600)
-                finally:
-                    self.log.append((name, "over"))
-            case Exception():
-                raise msg
-            case "sender":
-                ctx.reply(ctx.sender)
-            case _:
-                pass
 
 
 async def test_plain_messages_go_round_in_the_order_of_the_routees() -> None:
@@ -257,23 +209,6 @@ async def test_a_key_function_that_raises_harms_only_its_sender() -> None:
         assert [(letter.message, letter.reason) for letter in letters] == [("bad", DeadLetterReason.UNHANDLED)]
         assert await workers.ask(Who())
         assert system.statistics().failures == 0
-
-
-async def test_a_full_routee_does_not_harm_the_router(autojump_clock: MockClock) -> None:
-    async with ActorSystem("test") as system:
-        workers = await system.spawn_router(Worker, size=1, mailbox=Bounded(1))
-        workers.tell(Broadcast(Work((3.0,))))
-        await settle()
-        with collected(system, DeadLetter) as letters:
-            for number in range(3):
-                workers.tell(number)
-            workers.tell(Broadcast(3))
-            await settle()
-            with pytest.raises(MailboxFullError):
-                await workers.ask(Who())
-        assert [letter.message for letter in letters] == [1, 2, 3]
-        await trio.sleep(5)
-        assert await workers.ask(Who()) == "1"
 
 
 async def test_a_pool_grows_and_shrinks_while_it_works(autojump_clock: MockClock) -> None:

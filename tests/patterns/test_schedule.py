@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -26,8 +27,10 @@ from trioakt import (
     Directive,
     OneForOne,
     Priority,
+    Schedule,
 )
-from trioakt.patterns.schedule import Agenda, Missing, advance
+from trioakt.patterns.rhythm import Agenda, Every
+from trioakt.patterns.schedule import Missing
 
 
 class Clock(Actor):
@@ -335,6 +338,40 @@ async def test_the_context_of_an_earlier_life_schedules_nothing(autojump_clock: 
             contexts[0].schedule_once(1.0, "tick")
 
 
+async def test_schedules_of_an_earlier_life_are_forgotten_with_the_restart(autojump_clock: MockClock) -> None:
+    async with clock() as (system, ref, _):
+        made: list[Schedule] = []
+        ref.tell(Do(lambda ctx: made.append(ctx.schedule_once(1000.0, "tea"))))
+        await settle()
+        kept = system.scheduler.every(1000.0, ref, "tick")
+        ref.tell(Boom(OSError()))
+        await settle()
+        assert system.scheduler.get(made[0].name) is None
+        assert kept.active
+
+
+# What a tick brings along
+
+caller: ContextVar[str] = ContextVar("caller", default="nobody")
+
+
+async def test_a_tick_is_told_with_the_context_variables_of_who_scheduled_it(autojump_clock: MockClock) -> None:
+    told_by: list[str] = []
+
+    def arrives(_: object) -> int:
+        told_by.append(caller.get())
+        return 0
+
+    async with clock(mailbox=Priority(arrives)) as (system, ref, _):
+        for name in "ada", "eve":
+            caller.set(name)
+            system.scheduler.once(1.0, ref, "tea")
+            system.scheduler.every(1.5, ref, "tick", missed="burst")
+        caller.set("nobody")
+        await trio.sleep(3.5)
+        assert told_by == ["ada", "eve"] * 3
+
+
 # What is pure
 
 times = st.integers(0, 20).map(float)
@@ -343,8 +380,9 @@ times = st.integers(0, 20).map(float)
 @given(times, st.floats(1e-3, 1e3), st.floats(0, 1e6))
 def test_the_next_tick_is_within_one_interval_from_now(due: float, interval: float, late: float) -> None:
     now = due + late
-    ticks, following = advance(due, interval, now)
-    assert ticks >= 1
+    rhythm = Every(interval)
+    following = rhythm.after(due, now)
+    assert rhythm.count(due, now) >= 1
     assert now < following <= now + interval * (1 + 1e-6) + 1e-6
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, wait_task_rescheduled
@@ -65,6 +65,9 @@ class Ask(Envelope):
     """
 
     __slots__ = ("_error", "_state", "_task", "_value", "deadline", "holder", "listener", "scope", "target", "waiter")
+
+    asked: ClassVar[bool] = True
+    """Whether somebody asked; false for a message of the toolkit that only wants to know when it has been handled."""
 
     def __init__(
         self,

@@ -13,13 +13,13 @@ from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 from trioakt._core.ask import Ask, AskerGoneError, actor_failed, reschedule
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import DeadLetterReason, MailboxHigh
+from trioakt._core.events import ActorPassivated, DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
 from trioakt._core.mailbox import NO_MAIL, UnboundedQueue
 from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause, message_info
 from trioakt._core.orders import Order, State
 from trioakt._core.ref import ActorRef
-from trioakt._core.signals import Kill, Reinstate, Signal, Stop, Unwatch, Watch
+from trioakt._core.signals import Kill, Passivate, Reinstate, Signal, Stop, Unwatch, Watch
 from trioakt._core.standing import HIGH, Place
 from trioakt._core.supervising import Restart, Round, reinstate
 from trioakt._core.wake import WAKE
@@ -93,6 +93,10 @@ class Cell(Life):
                 self.command(Order.STOP)
             case Kill():
                 self.command(Order.KILL)
+            case Passivate():
+                if self.at_rest:
+                    self.publish(ActorPassivated)
+                    self.command(Order.STOP, cause=TerminationCause.PASSIVATED)
             case Reinstate():
                 reinstate(self)
             case Watch(watcher):
@@ -270,6 +274,7 @@ class Cell(Life):
         actors. To make them anew takes longer than to handle the message, so among fewer actors they are kept.
         """
         self.alarm = HIGH
+        self.system.rested(self)
         if self.turn is not None or self.system.tally.alive < _CROWD:
             return False
         if isinstance(self.mailbox, UnboundedQueue):

@@ -56,7 +56,7 @@ class Conversation:
     @property
     def asked(self) -> bool:
         """Whether somebody waits, or has waited, for an answer to the message in hand."""
-        return isinstance(self.envelope, Ask)
+        return isinstance(self.envelope, Ask) and self.envelope.asked
 
     @property
     def deadline(self) -> float:

@@ -42,7 +42,11 @@ class DeadLetterOffice:
         self._logged += 1
         origin = "nobody" if sender is None else sender.path
         # The message itself is not shown: its repr is user code, and its content may be private.
-        _log.warning("dead letter: %s from %s to %s (%s)", type(message).__name__, origin, recipient.path, reason.value)
+        _log.warning(
+            "dead letter: %s from %s to %s (%s)",
+            *(type(message).__name__, origin, recipient.path, reason.value),
+            extra={"actor": recipient.path},
+        )
 
     def flush(self) -> None:
         """Log the sum of what was not logged one by one."""

@@ -136,6 +136,8 @@ class Subscription(Generic[T]):
         self._values: deque[T] = deque()
         self._buffer = buffer
         self._missed = 0
+        self.dropped = 0
+        """Values lost so far because the reader was slow."""
         self._closed = False
         self._readers = trio.lowlevel.ParkingLot()
 
@@ -144,6 +146,7 @@ class Subscription(Generic[T]):
         if len(self._values) == self._buffer:
             self._values.popleft()
             self._missed += 1
+            self.dropped += 1
         self._values.append(value)
         self._readers.unpark()
 

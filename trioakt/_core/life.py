@@ -74,7 +74,7 @@ class Life(Standing):
     def fail(self, error: BaseException, message: Any = None) -> None:
         """Hand a failure to supervision, which decides at once."""
         failure = Failure.of(error)
-        _log.error("%s failed: %s", self.path, failure)
+        _log.error("%s failed: %s", self.path, failure, extra={"actor": self.path})
         supervise(self, failure, error, message)
 
     # ------------------------------------------------------------------- starting
@@ -109,6 +109,15 @@ class Life(Standing):
         self.behaviors = ()
         self.behave(actor.receive)
         self.ctx = self.new_context()
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether it could be passivated now without anybody missing it: it runs, waits for mail, and nothing else."""
+        waits = self.state is State.RUNNING and self.parked is not None and not self.suspended and not self.closed
+        busy = self.children or self.senders or (self.turn is not None and self.turn.busy)
+        if not waits or self.depth or busy:
+            return False
+        return self._possessions is None or not self._possessions.at_work
 
     def behave(self, handler: Handler) -> None:
         """Handle the next messages with this function."""
@@ -160,6 +169,7 @@ class Life(Standing):
             self.system.tally.restarts += 1
             self.publish(ActorRestarted, restart.failure, self.restarts)
             restart.round.leave(self)
+        self.system.rested(self)
 
     # ------------------------------------------------------------------ made again
 
@@ -269,7 +279,7 @@ class Life(Standing):
             if passes_through(error):
                 raise
             failure = Failure.of(error)
-            _log.error("%s failed while it ended: %s", self.path, failure)
+            _log.error("%s failed while it ended: %s", self.path, failure, extra={"actor": self.path})
             self.failures += 1
             self.publish(ActorFailed, failure)
 

@@ -17,9 +17,6 @@ R_co = TypeVar("R_co", covariant=True)
 
 _INFO = "__trioakt_message__"
 
-registry: WeakValueDictionary[tuple[str, int], type] = WeakValueDictionary()
-"""Registered message classes by type name and version; a class that is gone leaves it."""
-
 
 @attrs.frozen
 class MessageInfo:
@@ -31,6 +28,57 @@ class MessageInfo:
 
 
 _PLAIN = MessageInfo("", 1, cancellable=False)
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+UpcasterT = TypeVar("UpcasterT", bound=Upcaster)
+
+
+class Registry:
+    """Message classes and upcasters by type name and version; a class that is gone leaves it.
+
+    ``revision`` grows with each change, so that what was derived from it can be derived anew.
+    """
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._classes: WeakValueDictionary[tuple[str, int], type] = WeakValueDictionary()
+        self._upcasters: dict[tuple[str, int], Upcaster] = {}
+
+    def add(self, cls: type, info: MessageInfo, *, explicit: bool) -> None:
+        """Register a class; one of a generated name takes the place of an earlier one."""
+        key = (info.name, info.version)
+        other = self._classes.get(key)
+        if explicit and other is not None and not _same_place(other, cls):
+            raise ValueError(f"message name {info.name!r} version {info.version} is taken by {other.__qualname__}")
+        setattr(cls, _INFO, info)
+        self._classes[key] = cls
+        self.revision += 1
+
+    def add_upcaster(self, name: str, version: int, fn: Upcaster) -> None:
+        """Register how this version becomes the next."""
+        other = self._upcasters.get((name, version))
+        if other is not None and not _same_place(other, fn):
+            raise ValueError(f"version {version} of {name!r} already has an upcaster")
+        self._upcasters[name, version] = fn
+        self.revision += 1
+
+    def newest(self, name: str) -> type | None:
+        """Return the class of the highest version under this name."""
+        versions = [version for known, version in tuple(self._classes) if known == name]
+        return self._classes.get((name, max(versions))) if versions else None
+
+    def upcaster(self, name: str, version: int) -> Upcaster | None:
+        """Return how this version becomes the next."""
+        return self._upcasters.get((name, version))
+
+
+def _same_place(one: Any, other: Any) -> bool:
+    """Tell whether two classes or functions come from one place in the source: a module may be loaded again."""
+    return (one.__module__, one.__qualname__) == (other.__module__, other.__qualname__)
+
+
+registry = Registry()
+"""What ``@message`` and ``@upcast`` have registered in this process."""
 
 
 class Request(Generic[R_co]):
@@ -72,24 +120,42 @@ def message(
         # A class inherits __attrs_attrs__ from its base: only its own makes it an attrs class already.
         made = plain if "__attrs_attrs__" in vars(plain) else attrs.frozen(plain)
         info = MessageInfo(name or f"{made.__module__}.{made.__qualname__}", version, cancellable)
-        _register(made, info, explicit=name is not None)
+        registry.add(made, info, explicit=name is not None)
         return made
 
     return make if cls is None else make(cls)
 
 
-def _register(cls: type, info: MessageInfo, *, explicit: bool) -> None:
-    key = (info.name, info.version)
-    other = registry.get(key)
-    if explicit and other is not None and (other.__module__, other.__qualname__) != (cls.__module__, cls.__qualname__):
-        raise ValueError(f"message name {info.name!r} version {info.version} is taken by {other.__qualname__}")
-    setattr(cls, _INFO, info)
-    registry[key] = cls
+def upcast(name: str, version: int) -> Callable[[UpcasterT], UpcasterT]:
+    """Register how one version of a message type becomes the next: a dict of its fields becomes another.
+
+    Upcasters are chained up to the registered version. The dict holds plain data as it was stored or sent.
+
+    Args:
+        name: Type name of the message, as given to ``@message``.
+        version: The version that the function takes, from 1 on.
+
+    Raises:
+        ValueError: The version is below 1, or another function does this already.
+    """
+    if version < 1:
+        raise ValueError(f"a message version starts at 1, got {version}")
+
+    def register(fn: UpcasterT) -> UpcasterT:
+        registry.add_upcaster(name, version, fn)
+        return fn
+
+    return register
 
 
 def message_info(message: object) -> MessageInfo:
     """Return what ``@message`` noted about a message's class; defaults for a class without it."""
     return cast("MessageInfo", getattr(type(message), _INFO, _PLAIN))
+
+
+def registration(cls: type) -> MessageInfo | None:
+    """Return what ``@message`` noted about this very class; ``None`` for a subclass without it."""
+    return cast("MessageInfo | None", vars(cls).get(_INFO))
 
 
 class Envelope:

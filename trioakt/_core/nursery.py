@@ -48,6 +48,11 @@ class ActorNursery:
         run = partial(self._run_until_started, self._new_scope(), fn, args)
         return await self._nursery.start(run, name=name or fn)
 
+    @property
+    def busy(self) -> bool:
+        """Whether any task runs."""
+        return bool(self._scopes)
+
     async def close(self) -> None:
         """Cancel all tasks, wait for their end, and take no more."""
         self._closed = True

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from trioakt._core.ask import Ask, AskOutcome, Listener
 from trioakt._core.cell import Cell
+from trioakt._core.instrument import Instrument
 from trioakt._core.standing import kind_of
 
 if TYPE_CHECKING:
     from trioakt._core.actor import Handler
     from trioakt._core.context import CoreContext
     from trioakt._core.message import Envelope
+    from trioakt._core.ref import ActorRef
 
 
 class ObservedCell(Cell):
@@ -24,7 +25,7 @@ class ObservedCell(Cell):
         envelope.headers = {}
         for instrument in self.system.instruments:
             instrument.sending(self.ref, envelope, envelope.headers)
-        if not isinstance(envelope, Ask) or envelope.listener is not None:
+        if not isinstance(envelope, Ask) or not envelope.asked or envelope.listener is not None:
             super().deliver(envelope)
             return
         envelope.listener = self._listener(envelope)
@@ -36,20 +37,11 @@ class ObservedCell(Cell):
 
     def behave(self, handler: Handler) -> None:
         """Handle the next messages with this function, the instruments around it."""
-        ref, kind, instruments = self.ref, kind_of(self.factory), self.system.instruments
-
-        async def observed(ctx: CoreContext, message: Any) -> None:
-            envelope = ctx.envelope
-            assert envelope is not None
-            headers = getattr(envelope, "headers", {})  # a notice of the toolkit has none
-            with ExitStack() as around:
-                for instrument in instruments:
-                    around.enter_context(instrument.handling(ref, kind, envelope, headers))
-                handling = handler(ctx, message)
-                if handling is not None:
-                    await handling
-
-        super().behave(observed)
+        kind = kind_of(self.factory)
+        for instrument in reversed(self.system.instruments):
+            if type(instrument).handling is not Instrument.handling:
+                handler = _around(instrument, self.ref, kind, handler)
+        super().behave(handler)
 
     def _listener(self, ask: Ask) -> Listener:
         kind = kind_of(self.factory)
@@ -61,3 +53,18 @@ class ObservedCell(Cell):
                 listener(outcome, error)
 
         return listen
+
+
+def _around(instrument: Instrument, ref: ActorRef, kind: str, handler: Handler) -> Handler:
+    """Put an instrument around a handler."""
+
+    async def observed(ctx: CoreContext, message: Any) -> None:
+        envelope = ctx.envelope
+        assert envelope is not None
+        headers = getattr(envelope, "headers", {})  # a notice of the toolkit has none
+        with instrument.handling(ref, kind, envelope, headers):
+            handling = handler(ctx, message)
+            if handling is not None:
+                await handling
+
+    return observed

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict, cast
 
 import attrs
 
 from trioakt._core.mailbox import Mailbox, Unbounded
 from trioakt.supervision import Strategy
+
+if TYPE_CHECKING:
+    from trioakt._core.standing import Standing
 
 
 @attrs.frozen
@@ -24,12 +27,21 @@ class Reentrancy:
     )
 
 
+class RestPolicy(Protocol):
+    """Decides when an actor that has come to rest is to be passivated."""
+
+    def rested(self, cell: Standing) -> None:
+        """Hear, in the system's own thread, that an actor has started or has run out of messages; must be quick."""
+        ...
+
+
 class SpawnOptions(TypedDict, total=False):
     """The keyword options of every ``spawn``."""
 
     mailbox: Callable[[], Mailbox]
     supervision: Strategy
     reentrancy: Reentrancy
+    passivation: RestPolicy
     init_timeout: float
     stash_capacity: int
     stop_grace: float
@@ -63,6 +75,17 @@ def check_strategy(instance: object, attribute: attrs.Attribute[Any], value: obj
         raise TypeError(f"{attribute.name} must be a strategy such as OneForOne(...), got {value!r}")
 
 
+def check_rest_policy(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    """Validate a policy for actors at rest.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if value is not None and not hasattr(value, "rested"):
+        kinds = "Idle(...), AfterMessages(...) or Never()" if attribute.name == "passivation" else "Eviction(...)"
+        raise TypeError(f"{attribute.name} must be {kinds}, got {value!r}")
+
+
 @attrs.frozen(kw_only=True)
 class Options:
     """Checked options of one actor; most actors of a system share one object."""
@@ -72,6 +95,7 @@ class Options:
     reentrancy: Reentrancy | None = attrs.field(
         default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Reentrancy))
     )
+    passivation: RestPolicy | None = attrs.field(default=None, validator=check_rest_policy)
     init_timeout: float = attrs.field(default=5.0, validator=check_seconds)
     stash_capacity: int = attrs.field(
         default=10_000, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)]

@@ -34,6 +34,11 @@ class Possessions:
         self._promises.add(handle)
         return handle
 
+    @property
+    def at_work(self) -> bool:
+        """Whether a task runs, or somebody waits for a promised answer."""
+        return self.tasks.busy or any(not handle.asker_gone for handle in self._promises or ())
+
     def break_promises(self, error: BaseException) -> None:
         """End the wait of everybody who was promised an answer."""
         for handle in tuple(self._promises or ()):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import attrs
 
-from trioakt._core.options import check_seconds, check_strategy
+from trioakt._core.options import RestPolicy, check_rest_policy, check_seconds, check_strategy
 from trioakt._core.shutdown import ShutdownHook
 from trioakt.supervision import Strategy
 
@@ -26,6 +27,7 @@ class Settings:
 
     supervision: Strategy = attrs.field(validator=check_strategy)
     shutdown_timeout: float = attrs.field(validator=check_seconds)
+    eviction: RestPolicy | None = attrs.field(validator=check_rest_policy)
     turn: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
     extensions: tuple[object, ...] = attrs.field(converter=tuple[object, ...], validator=_one_of_each_type)
     shutdown_hooks: tuple[ShutdownHook, ...] = attrs.field(
@@ -33,3 +35,4 @@ class Settings:
         validator=attrs.validators.deep_iterable(attrs.validators.instance_of(ShutdownHook)),
     )
     rng: Random = attrs.field(validator=attrs.validators.instance_of(Random))
+    wall_clock: Callable[[], float] = attrs.field(validator=attrs.validators.is_callable())

@@ -32,6 +32,11 @@ class Kill:
 
 
 @attrs.frozen
+class Passivate:
+    """Stop, if the actor is at rest: it has no message, no task, no child, and owes no answer."""
+
+
+@attrs.frozen
 class Reinstate:
     """Let a suspended actor go on."""
 
@@ -50,9 +55,10 @@ class Unwatch:
     watcher: Watcher
 
 
-Signal = Stop | Kill | PoisonPill | Reinstate | Watch | Unwatch
+Signal = Stop | Kill | Passivate | PoisonPill | Reinstate | Watch | Unwatch
 
 STOP = Stop()
 KILL = Kill()
+PASSIVATE = Passivate()
 REINSTATE = Reinstate()
 POISON_PILL = PoisonPill()

@@ -47,8 +47,8 @@ class Spawner:
                 restart.
             *args: Arguments of the factory.
             name: Unique among its siblings; without one, a name is made.
-            **options: ``mailbox``, ``supervision``, ``reentrancy``, ``init_timeout``, ``stash_capacity``,
-                ``stop_grace``.
+            **options: ``mailbox``, ``supervision``, ``passivation``, ``reentrancy``, ``init_timeout``,
+                ``stash_capacity``, ``stop_grace``.
 
         Raises:
             StartError: The factory or ``pre_start`` raised (the cause), or took longer than ``init_timeout``.

@@ -105,6 +105,11 @@ class Standing:
         """The full address."""
         return str(Address(self.system.name, self.system.node, self.path))
 
+    @property
+    def depth(self) -> int:
+        """How many messages wait."""
+        return len(self.mailbox) + len(self.front or ())
+
     def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
         """Make an envelope a dead letter and end its asker's wait."""
         if envelope.__class__ is Notice:
@@ -124,10 +129,9 @@ class Standing:
 
     def statistics(self) -> ActorStatistics:
         """Return the figures of this actor."""
-        waiting = len(self.mailbox) + len(self.front or ())
         return ActorStatistics(
             state=State.SUSPENDED if self.suspended and self.state is State.RUNNING else self.state,
-            depth=waiting,
+            depth=self.depth,
             stashed=len(self.stashed or ()),
             handled=self.handled - self.stashings,
             failures=self.failures,

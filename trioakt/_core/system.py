@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncGenerator, Iterable, Iterator
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
 from random import Random
 from threading import get_ident
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
 
 import trio
 
@@ -22,7 +23,7 @@ from trioakt._core.escapes import members, was_cancelled
 from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
 from trioakt._core.instrument import Instrument
 from trioakt._core.observed import ObservedCell
-from trioakt._core.options import Options
+from trioakt._core.options import Options, RestPolicy
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
 from trioakt._core.portal import Portal
 from trioakt._core.settings import Settings
@@ -59,17 +60,21 @@ class CoreSystem(Spawner):
         stop_grace: float = 5.0,
         shutdown_timeout: float = 60.0,
         turn: int = 64,
+        eviction: RestPolicy | None = None,
         extensions: Iterable[object] = (),
         shutdown_hooks: Iterable[ShutdownHook] = (),
         rng: Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self.settings = Settings(
             supervision=supervision,
             shutdown_timeout=shutdown_timeout,
             turn=turn,
+            eviction=eviction,
             extensions=extensions,
             shutdown_hooks=shutdown_hooks,
             rng=Random() if rng is None else rng,
+            wall_clock=wall_clock,
         )
         self.instruments = tuple(each for each in self.settings.extensions if isinstance(each, Instrument))
         self.cell_class = ObservedCell if self.instruments else Cell
@@ -86,6 +91,7 @@ class CoreSystem(Spawner):
         self.tally = Tally()
         self._token: trio.lowlevel.TrioToken
         self._office = DeadLetterOffice()
+        self._services: dict[object, object] = {}
         self._opened = 0.0
         self._closed: float | None = None
 
@@ -228,6 +234,16 @@ class CoreSystem(Spawner):
             uptime=self.now() - self._opened,
         )
 
+    def service(self, kind: Callable[[Self], T]) -> T:
+        """Return the one object of this class that this system has, made from the system when it is first asked for.
+
+        This is where a pattern keeps what all actors of a system share.
+        """
+        service = self._services.get(kind)
+        if service is None:
+            service = self._services[kind] = kind(self)
+        return cast("T", service)
+
     def extension(self, kind: type[T]) -> T:
         """Return the extension of this type that the system was given.
 
@@ -263,6 +279,13 @@ class CoreSystem(Spawner):
         """Take a message that nobody handles."""
         self._office.take(message, sender, recipient, reason, self.now())
         self.publish(DeadLetter, recipient, message, sender, reason)
+
+    def rested(self, cell: Standing) -> None:
+        """Hear that an actor waits for messages, and tell those who may passivate it."""
+        if cell.options.passivation is not None:
+            cell.options.passivation.rested(cell)
+        if self.settings.eviction is not None:
+            self.settings.eviction.rested(cell)
 
     def fail(self, error: BaseException, cell: Standing) -> None:
         """End the system with a failure that was escalated past the root: it leaves the block in a group."""

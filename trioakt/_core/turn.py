@@ -40,6 +40,11 @@ class Turn:
         """Return whether the running task should hand over before another message; ``at_home``: the actor's own."""
         return bool(self._queue) or (self._home is not None and not at_home)
 
+    @property
+    def busy(self) -> bool:
+        """Whether handlers wait."""
+        return bool(self._waiting)
+
     def give(self) -> bool:
         """Give the running handler's turn away; False when too many handlers wait already, and it is kept."""
         if self._waiting >= self._limit:

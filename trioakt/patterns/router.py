@@ -46,7 +46,34 @@ class Resize(Request[None]):
     size: int
 
 
-class RouterRef(ActorRef[Any]):
+@attrs.frozen
+class _Send(Request[None]):
+    """Send a message to the routees that the strategy chooses, and answer when they have room and have taken it."""
+
+    message: Any
+    sender: ActorRef[Any] | None
+
+
+class GroupRef(ActorRef[Any]):
+    """The ref of a router; ``stop()`` stops the router."""
+
+    __slots__ = ()
+
+    async def send(self, message: Any, sender: ActorRef[Any] | None = None) -> None:
+        """Hand a message to a routee, waiting until that has room for it: backpressure from the whole way.
+
+        When cancelled while it waits, the message was not sent.
+
+        Raises:
+            ActorStoppedError: The router, or the routee that was chosen, has ended.
+        """
+        if message.__class__ is PoisonPill:
+            await super().send(message)
+        else:
+            await self.ask(_Send(message, sender))
+
+
+class RouterRef(GroupRef):
     """The ref of a pool; ``stop()`` stops the router and its routees."""
 
     __slots__ = ()
@@ -93,18 +120,36 @@ class _Router(Actor):
             _refuse(ctx, msg)
         elif isinstance(msg, Broadcast):
             self._broadcast(ctx, msg.message)
+        elif isinstance(msg, _Send):
+            self._send(ctx, msg)
         else:
             self._route(ctx, msg)
         return None
 
-    def _route(self, ctx: CoreContext, msg: Any) -> None:
+    def _choose(self, ctx: CoreContext, msg: Any) -> Sequence[str]:
+        """Return the keys of the routees for a message; of none, when it has been refused."""
         try:
-            keys = self._chooser.choose(msg, self._depth)
+            return self._chooser.choose(msg, self._depth)
         except Exception as error:  # a message that the user's key function cannot take harms its sender alone
             ctx.log.exception("cannot route a %s", type(msg).__name__)
             _refuse(ctx, msg, error)
-            return
+            return ()
+
+    def _send(self, ctx: CoreContext, msg: _Send) -> None:
+        request, inner = ctx.envelope, msg.message
+        if isinstance(inner, Broadcast):
+            keys, inner = list(self._routees), inner.message
+        else:
+            keys = list(self._choose(ctx, inner))
+        if keys and isinstance(request, Ask):
+            sending = _Sending([self._routees[key] for key in keys], inner, msg.sender)
+            ctx.nursery.start_soon(_answer, request, ctx.reply_to, sending)
+
+    def _route(self, ctx: CoreContext, msg: Any) -> None:
+        keys = self._choose(ctx, msg)
         request, strategy = ctx.envelope, self._strategy
+        if not keys:
+            return
         if isinstance(request, Ask) and (len(keys) > 1 or strategy.within < math.inf):
             race = _Race([self._routees[key] for key in keys], strategy, ctx.self.path)
             ctx.nursery.start_soon(_answer, request, ctx.reply_to, race)
@@ -124,10 +169,8 @@ class _Router(Actor):
                 _tell(ctx, ref, inner)
 
     def _depth(self, key: str) -> int:
-        try:
-            return self._routees[key].statistics().depth
-        except TypeError:  # it lives elsewhere
-            return 0
+        depth: int = getattr(self._routees[key].recipient, "depth", 0)  # one that lives elsewhere has none here
+        return depth
 
     async def _ended(self, ctx: CoreContext, end: Terminated) -> None:
         self._remove(end.ref)
@@ -295,6 +338,20 @@ class _Gathering:
             raise
 
 
+class _Sending:
+    """One message on its way into the mailboxes of routees, one after the other."""
+
+    def __init__(self, refs: Sequence[ActorRef[Any]], inner: Any, sender: ActorRef[Any] | None) -> None:
+        self._refs = refs
+        self._inner = inner
+        self._sender = sender
+
+    async def run(self, request: Ask, handle: ReplyTo) -> None:
+        for ref in self._refs:
+            await ref.send(self._inner, self._sender)
+        handle.reply(None)
+
+
 class _Race:
     """The first reply of several routees, or the error of the last one when all fail.
 
@@ -365,14 +422,15 @@ async def spawn_pool(
 
 async def spawn_group(
     spawner: Spawner, routees: Iterable[ActorRef[Any]], *, strategy: RoutingStrategy, name: str | None
-) -> ActorRef[Any]:
+) -> GroupRef:
     """Start a router to existing actors; see ``ActorSystem.spawn_group_router``."""
     members = tuple(dict.fromkeys(routees))
 
     def router() -> Actor:
         return _Group(strategy, members)
 
-    return await spawner.spawn(router, name=name)
+    ref = await spawner.spawn(router, name=name)
+    return GroupRef(ref.recipient)
 
 
 def _checked(size: int) -> int:

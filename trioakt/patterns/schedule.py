@@ -1,75 +1,52 @@
-"""Schedules: messages told later, once or again and again; one task waits for the next of all of them."""
+"""Schedules: messages told later, once or again and again.
+
+When a schedule ticks is its rhythm's to say, and the clockwork waits for it; here it is made, held, told and ended.
+"""
 
 from __future__ import annotations
 
-import heapq
 import logging
-import math
 from collections.abc import Callable
+from contextvars import copy_context
+from importlib import import_module
 from itertools import count
+from math import inf
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import trio
 
 from trioakt.errors import MailboxFullError
-from trioakt.lowlevel import Ask, DeadLetterReason, Envelope, Failure, Watch, check_name
+from trioakt.lowlevel import ActorRestarted, Ask, DeadLetterReason, Envelope, Failure, Watch, check_name
+from trioakt.patterns.clockwork import Clockwork
+from trioakt.patterns.rhythm import Every, Once, Rhythm
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem, TerminationCause
+    from zoneinfo import ZoneInfo
 
-T = TypeVar("T")
+    from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem, TerminationCause
+    from trioakt.patterns.cron import Cron
 
 _log = logging.getLogger("trioakt")
 
 Missing = Literal["coalesce", "burst"]
 """What becomes of ticks that come too fast: dropped while an earlier one is not handled, or told all the same."""
 
-_SHORTEST = 0.001
-"""Seconds: the shortest interval; below it a burst could be without end."""
 
+def cron_rhythm(expression: str, zone: str | ZoneInfo) -> Cron:
+    """Return the rhythm of a cron expression; it needs the extra, which is loaded here.
 
-def advance(due: float, interval: float, now: float) -> tuple[int, float]:
-    """Return how many ticks are due by now, from the one at ``due`` on, and when the next one is. Pure."""
-    ticks = math.floor((now - due) / interval) + 1
-    return ticks, max(due + ticks * interval, math.nextafter(now, math.inf))
-
-
-class Agenda(Generic[T]):
-    """What is due when: a heap, in which what was taken back stays until its turn or until it is the most. Pure."""
-
-    def __init__(self) -> None:
-        self._heap: list[tuple[float, int, T]] = []
-        self._entries: dict[T, tuple[float, int, T]] = {}
-        self._numbers = count()
-
-    @property
-    def next_at(self) -> float:
-        """When the next item is due; ``inf`` without any."""
-        while self._heap and self._entries.get(self._heap[0][2]) is not self._heap[0]:
-            heapq.heappop(self._heap)
-        return self._heap[0][0] if self._heap else math.inf
-
-    def put(self, item: T, due: float) -> None:
-        """Put an item in, or move it."""
-        entry = self._entries[item] = (due, next(self._numbers), item)
-        heapq.heappush(self._heap, entry)
-        if len(self._heap) > 2 * len(self._entries) + 64:
-            self._heap = list(self._entries.values())
-            heapq.heapify(self._heap)
-
-    def discard(self, item: T) -> None:
-        """Take an item back, if it is there."""
-        self._entries.pop(item, None)
-
-    def take(self, now: float) -> list[tuple[float, T]]:
-        """Take out what is due by now, in the order of the times and then as it was put in."""
-        taken: list[tuple[float, T]] = []
-        while self.next_at <= now:
-            due, _, item = heapq.heappop(self._heap)
-            del self._entries[item]
-            taken.append((due, item))
-        return taken
+    Raises:
+        ValueError: The expression is bad, or there is no such zone.
+        ImportError: The extra is not installed.
+    """
+    try:
+        cron: type[Cron] = import_module("trioakt.patterns.cron").Cron
+    except ModuleNotFoundError as error:
+        if error.name != "cronsim":
+            raise
+        raise ImportError("schedules by cron need an extra: pip install trioakt[schedules]", name=error.name) from error
+    return cron.parse(expression, zone)
 
 
 class _Tick(Ask):
@@ -77,8 +54,10 @@ class _Tick(Ask):
 
     __slots__ = ("_is_over",)
 
+    asked = False
+
     def __init__(self, message: Any, ref: ActorRef[Any], is_over: Callable[[], bool]) -> None:
-        super().__init__(message, None, None, math.inf, ref.recipient)
+        super().__init__(message, None, None, inf, ref.recipient)
         self._is_over = is_over
 
     @property
@@ -87,25 +66,26 @@ class _Tick(Ask):
 
 
 class Schedule:
-    """One schedule; get it from ``system.scheduler`` or ``ctx.schedule_once`` and ``ctx.schedule_every``.
+    """One schedule; get it from ``system.scheduler`` or ``ctx.schedule_once``, ``schedule_every``, ``schedule_cron``.
 
     Attributes:
         name: Unique among the schedules of the system.
         ref: Who is told.
         message: What.
-        interval: Seconds between two ticks; ``None`` for a schedule that ticks once.
+        rhythm: When it ticks: ``Once()``, ``Every(interval)`` or ``Cron(expression, zone)``.
         missed: What becomes of ticks that come too fast.
     """
 
     def __init__(
-        self, scheduler: Scheduler, name: str, ref: ActorRef[Any], message: Any, interval: float | None, missed: Missing
+        self, scheduler: Scheduler, name: str, ref: ActorRef[Any], message: Any, rhythm: Rhythm, missed: Missing
     ) -> None:
         self.name = name
         self.ref = ref
         self.message = message
-        self.interval = interval
+        self.rhythm = rhythm
         self.missed: Missing = missed
         self._scheduler = scheduler
+        self._variables = copy_context()
         self._context: CoreContext | None = None
         self._actor: Actor | None = None
         self._tick: _Tick | None = None
@@ -124,39 +104,44 @@ class Schedule:
 
     @property
     def due(self) -> float | None:
-        """When the next tick is, in seconds on Trio's clock; ``None`` while it is paused and after its end."""
-        return self._due if self.active and self._left is None else None
+        """When the next tick is, in seconds on Trio's clock; ``None`` while it is paused and after its end.
+
+        For a schedule by cron expression it is an estimate: as if nobody set the wall clock until then.
+        """
+        if not self.active or self._left is not None:
+            return None
+        return trio.current_time() + self._due - self._now() if self.rhythm.by_wall_clock else self._due
 
     def pause(self) -> None:
         """Stop the clock of this schedule, until ``resume``; a tick in a mailbox stays there."""
         self._scheduler.check_thread()
         if self.active and self._left is None:
-            self._left = max(0.0, self._due - trio.current_time())
-            self._scheduler.forget_due(self)
+            self._left = max(0.0, self._due - self._now())
+            self._scheduler.clockwork.discard(self)
 
     def resume(self) -> None:
-        """Go on with the time that was left when it was paused."""
+        """Go on with the time that was left when it was paused; by cron, with the next time that matches."""
         self._scheduler.check_thread()
         if self.active and self._left is not None:
             left, self._left = self._left, None
-            self._set(trio.current_time() + left)
+            self.begin(self.rhythm.resumed(self._due, left, self._now()))
 
     def cancel(self) -> None:
         """Tick no more; a tick in a mailbox stays there. Once more changes nothing."""
         self._scheduler.check_thread()
         self._scheduler.remove(self)
 
-    def _set(self, due: float) -> None:
-        self._due = due
-        self._scheduler.put_due(self, due)
-
     def bind(self, context: CoreContext) -> None:
         """Tie it to this life of an actor; the scheduler calls this."""
         self._context, self._actor = context, context.actor
 
-    def begin(self, due: float) -> None:
-        """Wait for the first tick; the scheduler calls this."""
-        self._set(due)
+    def begin(self, due: float | None) -> None:
+        """Wait for this tick, or end when there is none; the scheduler calls this."""
+        if due is None:
+            self._scheduler.remove(self)
+            return
+        self._due = due
+        self._scheduler.clockwork.put(self, due)
 
     def is_over(self) -> bool:
         """Whether the life of the actor that it was tied to has ended."""
@@ -166,22 +151,22 @@ class Schedule:
         """Tell what is due, and set the next time; the scheduler calls this."""
         if self.is_over():
             self._scheduler.remove(self)
+        if not self.active:
             return
-        ticks = 1
-        if self.interval is None:
-            self._scheduler.remove(self)
-        else:
-            ticks, due = advance(self._due, self.interval, now)
-            self._set(due)
+        due = self._due
+        self.begin(self.rhythm.after(due, now))
         if self.missed == "burst":
-            for _ in range(ticks):
-                self._tell()
+            for _ in range(self.rhythm.count(due, now)):
+                self._variables.run(self._tell)
         elif self._tick is None or not self._tick.pending:
-            self._tell()
+            self._variables.run(self._tell)
+
+    def _now(self) -> float:
+        return self._scheduler.clockwork.now(self.rhythm)
 
     def _tell(self) -> None:
         envelope: Envelope = Envelope(self.message)
-        if self._context is not None or (self.interval is not None and self.missed == "coalesce"):
+        if self._context is not None or self.missed == "coalesce":
             envelope = self._tick = _Tick(self.message, self.ref, self.is_over)
         try:
             self.ref.recipient.deliver(envelope)
@@ -197,15 +182,17 @@ class Schedule:
 
 
 class Scheduler:
-    """Tells messages later. Its one task starts with the first schedule and ends with the last actor."""
+    """Tells messages later, with the context variables of whoever scheduled them.
+
+    Its one task starts with the first schedule and ends with the last actor.
+    """
 
     def __init__(self, system: CoreSystem) -> None:
         self._system = system
+        self.clockwork = Clockwork(system.settings.wall_clock)
         self._schedules: dict[str, Schedule] = {}
         self._of: dict[ActorRef[Any], set[Schedule]] = {}
-        self._agenda = Agenda[Schedule]()
         self._numbers = count(1)
-        self._changed = trio.Event()
         self._scope: trio.CancelScope | None = None
 
     def once(self, delay: float, ref: ActorRef[Any], message: object, *, name: str | None = None) -> Schedule:
@@ -221,7 +208,7 @@ class Scheduler:
             ValueError: The name is taken or bad, or the delay is.
             RuntimeError: The system does not run, or this is another thread.
         """
-        return self._start(delay, None, ref, message, name, "burst", None)
+        return self._start(Once(delay), ref, message, name, "burst", None)
 
     def every(
         self,
@@ -245,15 +232,46 @@ class Scheduler:
         Raises:
             ValueError, RuntimeError: As ``once``.
         """
-        return self._start(interval, interval, ref, message, name, missed, None)
+        return self._start(Every(interval), ref, message, name, missed, None)
 
-    def for_life(
-        self, context: CoreContext, delay: float, message: object, *, interval: float | None, missed: Missing
+    def cron(
+        self,
+        expression: str,
+        ref: ActorRef[Any],
+        message: object,
+        *,
+        name: str | None = None,
+        zone: str | ZoneInfo = "UTC",
+        missed: Missing = "coalesce",
     ) -> Schedule:
-        """Schedule a message of an actor to itself; see ``Context.schedule_once`` and ``schedule_every``."""
+        """Tell an actor a message whenever the wall clock matches a cron expression.
+
+        No tick comes early or twice by the wall clock, whoever sets it; one that it jumped over comes within a
+        minute. Only a clock that is set back by more than three hours was wrong before: its new time counts. Needs
+        the extra ``schedules``.
+
+        Args:
+            expression: Minute, hour, day of the month, month, day of the week; with six fields, seconds come first.
+            ref: Whom; the schedule ends with it.
+            message: What.
+            name: As ``once``.
+            zone: Whose wall clock: a name such as ``"Europe/Berlin"``, or a ``ZoneInfo``. Where the clocks change,
+                Debian's rules hold: a time of day that is skipped comes once when the clocks have changed, one that
+                is repeated comes the first time only, and what comes more often goes on evenly.
+            missed: As ``every``; a burst is at most 1,000 ticks.
+
+        Raises:
+            ValueError: The expression is bad or never comes, or there is no such zone; otherwise as ``once``.
+            RuntimeError: As ``once``.
+            ImportError: The extra is not installed.
+        """
+        return self._start(cron_rhythm(expression, zone), ref, message, name, missed, None)
+
+    def for_life(self, context: CoreContext, rhythm: Rhythm, message: object, missed: Missing) -> Schedule:
+        """Schedule a message of an actor to itself; see ``Context.schedule_once`` and those beside it."""
         if context.actor is None or context.cell.actor is not context.actor:
             raise RuntimeError(f"{context.cell.path}: this life of the actor is over, it schedules nothing any more")
-        return self._start(delay, interval, context.self, message, None, missed, context)
+        return self._start(rhythm, context.self, message, None, missed, context)
 
     def get(self, name: str) -> Schedule | None:
         """Return the schedule of this name that has not ended."""
@@ -288,8 +306,7 @@ class Scheduler:
 
     def _start(
         self,
-        delay: float,
-        interval: float | None,
+        rhythm: Rhythm,
         ref: ActorRef[Any],
         message: object,
         name: str | None,
@@ -297,59 +314,46 @@ class Scheduler:
         context: CoreContext | None,
     ) -> Schedule:
         self.check_thread()
-        self._check(delay, interval, name, missed)
-        if self._scope is None:
-            self._scope = trio.CancelScope()
-            self._system.nursery.start_soon(self._run, self._scope, name="scheduler")
-            self._system.user.ref.recipient.signal(Watch(self))
-        schedule = Schedule(self, name or f"${next(self._numbers)}", ref, message, interval, missed)
+        if missed not in get_args(Missing):
+            raise ValueError(f"missed must be one of {', '.join(get_args(Missing))}, got {missed!r}")
+        if name is not None and check_name(name) in self._schedules:
+            raise ValueError(f"the name {name!r} is taken by another schedule")
+        due = rhythm.first(self.clockwork.now(rhythm))
+        self._start_task()
+        schedule = Schedule(self, name or f"${next(self._numbers)}", ref, message, rhythm, missed)
         if context is not None:
             schedule.bind(context)
         self._schedules[schedule.name] = schedule
         known = ref in self._of
         self._of.setdefault(ref, set()).add(schedule)
-        schedule.begin(trio.current_time() + delay)
+        schedule.begin(due)
         if not known:
             ref.recipient.signal(Watch(self))
         return schedule
 
-    def _check(self, delay: float, interval: float | None, name: str | None, missed: Missing) -> None:
-        least = 0.0 if interval is None else _SHORTEST
-        if not (math.isfinite(delay) and delay >= least):
-            raise ValueError(f"a delay is at least 0 s and an interval at least {_SHORTEST} s, got {delay!r}")
-        if missed not in get_args(Missing):
-            raise ValueError(f"missed must be one of {', '.join(get_args(Missing))}, got {missed!r}")
-        if name is not None and check_name(name) in self._schedules:
-            raise ValueError(f"the name {name!r} is taken by another schedule")
+    def _start_task(self) -> None:
+        if self._scope is None:
+            self._scope = trio.CancelScope()
+            self._system.nursery.start_soon(self._run, self._scope, name="scheduler")
+            self._system.user.ref.recipient.signal(Watch(self))
 
     async def _run(self, scope: trio.CancelScope) -> None:
-        with scope:
-            while True:
-                self._changed = trio.Event()
-                with trio.move_on_at(self._agenda.next_at):
-                    await self._changed.wait()
-                now = trio.current_time()
-                for _, schedule in self._agenda.take(now):
-                    if schedule.active and not schedule.paused:
-                        schedule.fire(now)
+        with scope, self._system.events.listen(self._restarted, ActorRestarted):
+            await self.clockwork.run()
+
+    def _restarted(self, event: ActorRestarted) -> None:
+        """Forget what an earlier life of an actor had scheduled."""
+        for schedule in tuple(self._of.get(event.ref, ())):
+            if schedule.is_over():
+                self.remove(schedule)
 
     # ------------------------------------------------------- what schedules report here
-
-    def put_due(self, schedule: Schedule, due: float) -> None:
-        """Wait for this time."""
-        if due < self._agenda.next_at:
-            self._changed.set()
-        self._agenda.put(schedule, due)
-
-    def forget_due(self, schedule: Schedule) -> None:
-        """Wait for it no more."""
-        self._agenda.discard(schedule)
 
     def remove(self, schedule: Schedule) -> None:
         """Forget a schedule."""
         if self._schedules.get(schedule.name) is schedule:
             del self._schedules[schedule.name]
-            self._agenda.discard(schedule)
+            self.clockwork.discard(schedule)
             self._of[schedule.ref].discard(schedule)
 
     def dead_letter(self, message: object, ref: ActorRef[Any], reason: DeadLetterReason) -> None:

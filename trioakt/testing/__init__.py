@@ -5,7 +5,8 @@ are virtual. The fixture ``no_leaks`` is in ``trioakt.testing.fixtures``, which 
 """
 
 from trioakt.testing.conformance import check_mailbox
+from trioakt.testing.journals import check_journal
 from trioakt.testing.kit import open_test_system
 from trioakt.testing.probe import Probe
 
-__all__ = ["Probe", "check_mailbox", "open_test_system"]
+__all__ = ["Probe", "check_journal", "check_mailbox", "open_test_system"]

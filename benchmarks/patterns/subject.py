@@ -1,0 +1,1 @@
+"""trioakt with its patterns."""

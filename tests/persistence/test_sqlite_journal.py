@@ -1,0 +1,392 @@
+"""The SQLite journal: groups, threads, other processes, full disks and bad files."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import trio
+from trio.testing import wait_all_tasks_blocked as settle
+
+from trioakt import JournalDamagedError, JournalError, JournalFullError, SequenceConflictError
+from trioakt.persistence import SqliteJournal, open_sqlite_journal, tables
+
+
+class OtherProcess:
+    """Holds the lock for writing, as one that is in the middle of a write."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = sqlite3.connect(path, isolation_level=None)
+
+    def begin(self) -> None:
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def end(self) -> None:
+        self._connection.execute("ROLLBACK")
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "journal.db"
+
+
+@pytest.fixture
+def other(path: Path) -> Generator[OtherProcess]:
+    with closing(OtherProcess(path)) as process:
+        yield process
+
+
+async def write(
+    journal: SqliteJournal, who: str, outcomes: list[object], size: int = 1, scope: trio.CancelScope | None = None
+) -> None:
+    """Write the first event of an identity and note how it went: the identity, or the type of the error."""
+    with scope or trio.CancelScope() as scope:
+        try:
+            await journal.append(who, 0, [b"x" * size])
+        except (JournalError, ValueError) as error:
+            outcomes.append(type(error))
+        else:
+            outcomes.append(who)
+    if scope.cancelled_caught:
+        outcomes.append("cancelled")
+
+
+async def stored(journal: SqliteJournal, *identities: str) -> list[str]:
+    """Return those of the identities that have events."""
+    return [who for who in identities if await journal.read(who, 0, 10)]
+
+
+def set_pages(journal: SqliteJournal, pages: int) -> None:
+    """Let the disk have room for so many pages."""
+    writer = journal._tables._writer  # pyright: ignore[reportPrivateUsage]
+    writer.execute(f"PRAGMA max_page_count = {pages}")
+
+
+# Groups and threads
+
+
+async def test_what_comes_while_a_group_is_written_is_the_next_group(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        before = journal.statistics().commits
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for number in range(50):
+                nursery.start_soon(write, journal, f"a{number}", outcomes)
+            await settle()
+            assert journal.statistics().waiting == 49
+            other.end()
+        figures = journal.statistics()
+    assert (len(outcomes), figures.writes, figures.waiting) == (50, 50, 0)
+    assert figures.commits - before == 2
+
+
+async def test_a_write_that_cannot_be_stored_fails_alone_in_its_group(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for who in "leader", "ada", "\ud800 is no text", "eve":
+                nursery.start_soon(write, journal, who, outcomes)
+            await settle()
+            other.end()
+        assert outcomes.count(UnicodeEncodeError) == 1
+        assert await stored(journal, "leader", "ada", "eve") == ["leader", "ada", "eve"]
+
+
+async def test_a_refused_write_fails_alone_in_its_group(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        await journal.append("taken", 0, [b"before"])
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for who in "leader", "ada", "taken", "eve":
+                nursery.start_soon(write, journal, who, outcomes)
+            await settle()
+            other.end()
+        assert outcomes.count(SequenceConflictError) == 1
+        assert await stored(journal, "leader", "ada", "eve") == ["leader", "ada", "eve"]
+        assert await journal.read("taken", 0, 10) == [(1, b"before")]
+
+
+async def test_the_loop_goes_on_while_a_write_waits_for_the_disk(path: Path, other: OtherProcess) -> None:
+    async with open_sqlite_journal(path) as journal, trio.open_nursery() as nursery:
+        other.begin()
+        nursery.start_soon(write, journal, "a", [])
+        for _ in range(20):
+            await trio.sleep(0.001)
+        assert await stored(journal, "a") == []
+        other.end()
+
+
+async def test_other_work_in_threads_delays_no_write(path: Path) -> None:
+    gate = threading.Event()
+    async with open_sqlite_journal(path) as journal, trio.open_nursery() as nursery:
+        limiter = trio.to_thread.current_default_thread_limiter()
+        for _ in range(int(limiter.total_tokens)):
+            nursery.start_soon(trio.to_thread.run_sync, gate.wait)
+        await settle()
+        await journal.append("a", 0, [b"x"])
+        assert await stored(journal, "a") == ["a"]
+        gate.set()
+
+
+# Cancellation
+
+
+async def test_a_write_that_is_cancelled_while_it_waits_is_not_stored(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    scope = trio.CancelScope()
+    async with open_sqlite_journal(path) as journal:
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, journal, "leader", outcomes)
+            await settle()
+            nursery.start_soon(write, journal, "cancelled", outcomes, 1, scope)
+            nursery.start_soon(write, journal, "last", outcomes)
+            await settle()
+            scope.cancel()
+            await settle()
+            assert outcomes == ["cancelled"]
+            other.end()
+        assert await stored(journal, "leader", "cancelled", "last") == ["leader", "last"]
+
+
+async def test_a_writer_that_is_cancelled_while_it_commits_commits_for_the_others(
+    path: Path, other: OtherProcess
+) -> None:
+    outcomes: list[object] = []
+    scope = trio.CancelScope()
+    async with open_sqlite_journal(path) as journal:
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, journal, "leader", outcomes, 1, scope)
+            await settle()
+            nursery.start_soon(write, journal, "next", outcomes)
+            await settle()
+            scope.cancel()
+            await settle()
+            other.end()
+        assert await stored(journal, "leader", "next") == ["leader", "next"]
+
+
+async def test_a_writer_that_is_cancelled_as_it_is_called_to_lead_calls_the_next(
+    path: Path, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: list[object] = []
+    scope = trio.CancelScope()
+    async with open_sqlite_journal(path) as journal:
+        hand_over = journal._hand_over  # pyright: ignore[reportPrivateUsage]
+
+        def cancel_and_hand_over() -> None:
+            scope.cancel()
+            hand_over()
+
+        monkeypatch.setattr(journal, "_hand_over", cancel_and_hand_over)
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, journal, "leader", outcomes)
+            await settle()
+            nursery.start_soon(write, journal, "cancelled", outcomes, 1, scope)
+            await settle()
+            nursery.start_soon(write, journal, "last", outcomes)
+            await settle()
+            other.end()
+        assert await stored(journal, "leader", "cancelled", "last") == ["leader", "last"]
+
+
+# Other processes
+
+
+async def test_a_write_waits_for_another_process(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal, trio.open_nursery() as nursery:
+        other.begin()
+        nursery.start_soon(write, journal, "a", outcomes)
+        await settle()
+        assert outcomes == []
+        other.end()
+    assert outcomes == ["a"]
+
+
+async def test_another_process_that_holds_the_file_for_long_fails_every_write_and_then_all_is_well(
+    path: Path, other: OtherProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "_PATIENCE", 0.05)
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for who in "abc":
+                nursery.start_soon(write, journal, who, outcomes)
+        other.end()
+        assert outcomes == [JournalError] * 3
+        await write(journal, "a", outcomes)
+    assert outcomes[3:] == ["a"]
+
+
+async def test_the_sequence_decides_between_two_journals_on_one_file(path: Path) -> None:
+    async with open_sqlite_journal(path) as one, open_sqlite_journal(path) as two:
+        await one.append("a", 0, [b"one"])
+        with pytest.raises(SequenceConflictError):
+            await two.append("a", 0, [b"two"])
+        await two.append("a", 1, [b"two"])
+        assert await one.read("a", 0, 10) == [(1, b"one"), (2, b"two")]
+
+
+async def test_many_may_make_the_same_file_at_once(path: Path) -> None:
+    async def open_and_write(who: str) -> None:
+        async with open_sqlite_journal(path) as journal:
+            await journal.append(who, 0, [b"x"])
+
+    identities = [f"a{number}" for number in range(8)]
+    async with trio.open_nursery() as nursery:
+        for who in identities:
+            nursery.start_soon(open_and_write, who)
+    async with open_sqlite_journal(path) as journal:
+        assert await stored(journal, *identities) == identities
+
+
+# A full disk
+
+
+async def test_each_writer_hears_of_a_full_disk_and_the_journal_goes_on_when_there_is_room(
+    path: Path, other: OtherProcess
+) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        set_pages(journal, 10)
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for who in "abcd":
+                nursery.start_soon(write, journal, who, outcomes, 100_000)
+            await settle()
+            other.end()
+        assert outcomes == [JournalFullError] * 4
+        assert await stored(journal, *"abcd") == []
+        set_pages(journal, 10_000)
+        await write(journal, "a", outcomes, 100_000)
+        assert outcomes[4:] == ["a"]
+
+
+async def test_who_needs_little_room_is_stored_beside_who_needs_too_much(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        set_pages(journal, 20)
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(write, journal, "leader", outcomes)
+            await settle()
+            nursery.start_soon(write, journal, "large", outcomes, 1_000_000)
+            nursery.start_soon(write, journal, "small", outcomes)
+            await settle()
+            other.end()
+        assert sorted(map(str, outcomes)) == sorted(["leader", "small", str(JournalFullError)])
+        assert await stored(journal, "leader", "large", "small") == ["leader", "small"]
+
+
+# Bad files
+
+
+async def test_a_file_is_there_again_when_it_is_opened_again(path: Path) -> None:
+    for number in range(3):
+        async with open_sqlite_journal(path) as journal:
+            await journal.append("a", number, [b"%d" % number])
+            await journal.save_snapshot("a", number + 1, number + 1, b"state")
+    async with open_sqlite_journal(path) as journal:
+        assert await journal.read("a", 0, 10) == [(1, b"0"), (2, b"1"), (3, b"2")]
+        assert await journal.load_snapshot("a") == (3, b"state")
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def make_text(path: Path) -> None:
+    path.write_text("These are not the pages you are looking for.\n" * 100)
+
+
+def make_database(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE bookmarks (title TEXT)")
+
+
+@pytest.mark.parametrize("make", [make_text, make_database])
+async def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(make: Callable[[Path], None], path: Path) -> None:
+    make(path)
+    before = path.read_bytes()
+    with pytest.raises(JournalDamagedError, match=str(path)):
+        async with open_sqlite_journal(path):
+            raise AssertionError("unreachable")
+    assert path.read_bytes() == before
+
+
+async def fill(path: Path) -> None:
+    async with open_sqlite_journal(path) as journal:
+        for number in range(100):
+            await journal.append("a", number, [b"x" * 1_000])
+
+
+def overwrite_the_middle(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 8_192)
+
+
+def cut_in_half(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.truncate(path.stat().st_size // 2)
+
+
+def overwrite_the_head(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.write(b"\xff" * 100)
+
+
+@pytest.mark.parametrize("damage", [overwrite_the_middle, cut_in_half, overwrite_the_head])
+async def test_a_damaged_file_is_refused(damage: Callable[[Path], None], path: Path) -> None:
+    await fill(path)
+    damage(path)
+    with pytest.raises(JournalDamagedError, match=str(path)):
+        async with open_sqlite_journal(path):
+            raise AssertionError("unreachable")
+
+
+async def test_a_file_of_a_later_release_is_refused(path: Path) -> None:
+    await fill(path)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(JournalError, match="version 99"):
+        async with open_sqlite_journal(path):
+            raise AssertionError("unreachable")
+
+
+async def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
+    for place in tmp_path, tmp_path / "missing" / "journal.db":
+        with pytest.raises(JournalError, match=str(place)):
+            async with open_sqlite_journal(place):
+                raise AssertionError("unreachable")
+
+
+async def test_a_closed_journal_says_so(path: Path) -> None:
+    async with open_sqlite_journal(path) as journal:
+        pass
+    for use in (lambda: journal.append("a", 0, [b"x"])), (lambda: journal.read("a", 0, 1)):
+        with pytest.raises(JournalError, match="closed"):
+            await use()
+
+
+async def test_an_error_in_the_block_leaves_it_as_it_is(path: Path) -> None:
+    with pytest.raises(KeyError, match="mine"):
+        async with open_sqlite_journal(path):
+            raise KeyError("mine")
+
+
+async def test_large_events_are_read_in_smaller_batches(path: Path) -> None:
+    async with open_sqlite_journal(path) as journal:
+        await journal.append("a", 0, [bytes(2**20)] * 10)
+        assert len(await journal.read("a", 0, 100)) < 10

@@ -1,0 +1,6 @@
+"""Registered messages as bytes: for the wire, for journals and for queues that outlive a process."""
+
+from trioakt.codec.codec import Codec
+from trioakt.codec.refs import RefCodec
+
+__all__ = ["Codec", "RefCodec"]
