@@ -39,6 +39,7 @@ class Contender:
 
 CONTENDERS = {
     "trioakt": Contender("trioakt", "subject"),
+    "without": Contender("without it", "without"),
     "floor": Contender("floor", "floor"),
     "bare": Contender("bare task", "bare"),
     "naive": Contender("naive", "naive"),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
 SUBJECT = "trioakt"
-OURS = frozenset({SUBJECT, "floor", "bare", "naive"})
+OURS = frozenset({SUBJECT, "without", "floor", "bare", "naive"})
 """Contenders whose failure is ours; a peer may be missing."""
 
 

@@ -6,7 +6,7 @@ Our own patterns are made of these names and the public ones alone.
 from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
 from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
-from trioakt._core.asking import ask_all
+from trioakt._core.asking import Waiting, ask_all, refuse_cycle
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventStream, Missed, Subscription
@@ -80,6 +80,7 @@ __all__ = [
     "UnboundedQueue",
     "Unwatch",
     "Verdict",
+    "Waiting",
     "Watch",
     "Watcher",
     "ask_all",
@@ -87,6 +88,7 @@ __all__ = [
     "kind_of",
     "message",
     "passes_through",
+    "refuse_cycle",
     "registration",
     "registry",
     "upcast",

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import trio
 
+from benchmarks.memory import resident_bytes
 from benchmarks.messages import BURST, Countdown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
     from benchmarks.workloads import Measured, Ref
 
 POOL = 8
@@ -94,9 +94,52 @@ class Alarm:
         self.late.append(trio.current_time() - self.at)
 
 
-def alarms(count: int, span: float, late: list[float]) -> Iterable[Alarm]:
-    """Yield alarms that are due evenly over a span of seconds, which begins in two, in no order of their times."""
-    begin = trio.current_time() + 2.0
-    step = 61_803  # a prime: it comes by every place once
-    for number in range(count):
-        yield Alarm(begin + span * (number * step % count) / count, late)
+Set = Callable[[Alarm], object]
+"""How a contender sets an alarm."""
+
+
+def _alarms(count: int, after: float, span: float) -> tuple[list[Alarm], list[float]]:
+    """Make alarms that are due evenly over a span of seconds, in no order, and the list of how late they are."""
+    begin, late = trio.current_time() + after, list[float]()
+    places = (number * 61_803 % count for number in range(count))  # each place once, for a count of tens
+    return [Alarm(begin + span * place / count, late) for place in places], late
+
+
+async def _set(alarms: list[Alarm], start: Set) -> None:
+    for alarm in alarms:
+        start(alarm)
+    for _ in range(2):  # tasks that were started have run when the second returns
+        await trio.lowlevel.checkpoint()
+
+
+async def timers_set(start: Set, count: int) -> Measured:
+    """Set alarms; alarms per second."""
+    alarms, _ = _alarms(count, 3600.0, 3600.0)
+    started = time.perf_counter()
+    await _set(alarms, start)
+    return {"value": count / (time.perf_counter() - started)}
+
+
+async def timers_bytes(start: Set, count: int) -> Measured:
+    """Set alarms; resident bytes of each."""
+    await _set(_alarms(10, 3600.0, 3600.0)[0], start)
+    alarms, _ = _alarms(count, 3600.0, 3600.0)
+    before = resident_bytes()
+    await _set(alarms, start)
+    return {"value": (resident_bytes() - before) / count}
+
+
+async def timers_late(start: Set, count: int, after: int, span: int) -> Measured:
+    """Set alarms that are due over a span of seconds; seconds late at the 99th percentile.
+
+    `after` is how many seconds there are to set them.
+    """
+    alarms, late = _alarms(count, after, span)
+    await _set(alarms, start)
+    while len(late) < count:
+        await trio.sleep(0.1)
+    late.sort()
+    return {"value": late[count * 99 // 100], "median": late[count // 2], "worst": late[-1]}
+
+
+TIMERS: tuple[Callable[..., Awaitable[Measured]], ...] = (timers_set, timers_bytes, timers_late)

@@ -97,8 +97,8 @@ def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipien
         trail.extend((ask, way) for ask in waits.get(node, ()))
 
 
-class _Waiting:
-    """While it is entered, the wait-for graph holds these asks of a waiter."""
+class Waiting:
+    """While it is entered, the wait-for graph holds these asks of a waiter, which needs the answers to all."""
 
     __slots__ = ("_asks", "_waiter")
 
@@ -127,7 +127,7 @@ async def ask(recipient: Recipient, request: object) -> Any:
         return await slot.wait()
     refuse_cycle(holding.ref, holding.waiter, recipient)
     slot = Ask(request, holding.ref, holding.waiter, deadline, recipient)
-    with _Waiting(holding.waiter, (slot,)):
+    with Waiting(holding.waiter, (slot,)):
         recipient.deliver(slot)
         return await slot.wait()
 
@@ -148,7 +148,7 @@ async def ask_all(refs: Iterable[ActorRef[Any]], request: Request[R]) -> list[R]
     for recipient in recipients:
         refuse_cycle(holding.ref, holding.waiter, recipient)
     gathering = Gathering(request, holding.ref, holding.waiter, deadline, recipients)
-    with _Waiting(holding.waiter, gathering.asks):
+    with Waiting(holding.waiter, gathering.asks):
         return await gathering.replies()
 
 

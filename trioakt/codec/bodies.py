@@ -6,7 +6,11 @@ from typing import Any, cast
 
 import attrs
 from cattrs import Converter
-from cattrs.gen import make_dict_structure_fn_from_attrs, make_dict_unstructure_fn_from_attrs, override
+from cattrs.gen import (
+    make_dict_structure_fn_from_attrs,  # pyright: ignore[reportUnknownVariableType]
+    make_dict_unstructure_fn_from_attrs,  # pyright: ignore[reportUnknownVariableType]
+    override,
+)
 
 from trioakt.codec.faults import Fault, at, unexpected
 from trioakt.codec.fields import Field

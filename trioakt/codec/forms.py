@@ -163,9 +163,7 @@ class Forms:
         if origin in _DICTS:
             key, value = arguments or (Any, Any)
             return dict_form(self.of(key), self.of(value), _DICTS[origin], careful=self._careful)
-        if isinstance(origin, type):
-            return enum_form(origin) if issubclass(origin, Enum) else self._object(kind, origin)
-        raise Fault(f"values of {kind!r} cannot travel")
+        return self._class(kind, origin)
 
     def _union(self, members: list[Any]) -> Form:
         forms = [self.of(each) for each in members]
@@ -174,7 +172,11 @@ class Forms:
         some = [form for form in forms if form.kind is not type(None)]
         return optional_form(some[0]) if len(some) == 1 else union_form(forms, SCALARS)
 
-    def _object(self, kind: Any, cls: type) -> Form:
+    def _class(self, kind: Any, cls: Any) -> Form:
+        if not hasattr(cls, "__mro__"):
+            raise Fault(f"values of {kind!r} cannot travel")
+        if Enum in cls.__mro__:
+            return enum_form(cls)
         if has_fields(cls):
             return object_form(cls, self.body(kind), self.messages)
         return interface_form(cls, self.messages)

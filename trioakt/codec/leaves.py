@@ -157,7 +157,7 @@ LEAVES: dict[Any, Form] = {
 
 def enum_form(kind: type[Enum]) -> Form:
     """Return the form of an enum: a member goes by its name, a flag by its number."""
-    is_flag = issubclass(kind, Flag)
+    is_flag = Flag in kind.__mro__
     members = dict(kind.__members__)
     plain = attrgetter("value" if is_flag else "name")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from datetime import timezone
+from datetime import UTC
 from typing import Any, cast
 
 from trioakt.lowlevel import Failure
@@ -51,14 +51,14 @@ def text_line(record: Mapping[str, Any]) -> str:
     fields = _fields(record)
     time = record["time"].isoformat(sep=" ", timespec="milliseconds")
     actor, correlation, failure = (fields.get(name) for name in ("actor", "correlation_id", "failure"))
-    text = [str(fields["message"])]
-    if actor is not None and str(actor) not in text[0]:
-        text.insert(0, f"{actor}:")
+    text = str(fields["message"])
+    if actor is not None and str(actor) not in text:
+        text = f"{actor}: {text}"
     if correlation is not None:
-        text.append(f"[{correlation}]")
+        text = f"[{correlation}] {text}"
     if isinstance(failure, dict):
-        text[-1] += f"\n{cast('dict[str, str]', failure)['traceback'].rstrip()}"
-    cast("dict[str, Any]", record)["trioakt_line"] = _visible(" ".join(text))
+        text += f"\n{cast('dict[str, str]', failure)['traceback'].rstrip()}"
+    cast("dict[str, Any]", record)["trioakt_line"] = _visible(text)
     cast("dict[str, Any]", record)["trioakt_time"] = time
     return "{trioakt_time} <level>{level: <8}</level> {trioakt_line}\n"
 
@@ -69,7 +69,7 @@ def _fields(record: Mapping[str, Any]) -> dict[str, object]:
     if isinstance(error, BaseException):
         extra["failure"] = Failure.of(error)
     fields: dict[str, object] = {
-        "time": record["time"].astimezone(timezone.utc).isoformat(timespec="microseconds"),
+        "time": record["time"].astimezone(UTC).isoformat(timespec="microseconds"),
         "level": record["level"].name,
         "message": clipped(record["message"]),
         "logger": plain(record["name"]),

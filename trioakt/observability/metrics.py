@@ -24,7 +24,7 @@ from trioakt.observability.survey import Survey
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from opentelemetry.metrics import Meter, MeterProvider
+    from opentelemetry.metrics import Histogram, Meter, MeterProvider
 
     from trioakt.lowlevel import ActorRef, Ask, CoreSystem, Envelope, Event, Listener
 
@@ -36,8 +36,11 @@ _BUCKETS = [unit * power for power in (1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0) 
 """Seconds: from ten microseconds, a quick handler, to a slow minute."""
 
 
-class _Series:
-    """What is counted about one kind of actor; written in the thread of its system alone, read in any."""
+class _Series(AbstractContextManager[None]):
+    """What is counted about one kind of actor; written in the thread of its system alone, read in any.
+
+    It is entered around each handler.
+    """
 
     def __init__(self, system: str, kind: str) -> None:
         self.attributes = {"trioakt.system": system, "trioakt.actor.kind": kind}
@@ -45,6 +48,12 @@ class _Series:
         self.handled = 0
         self.restarts = 0
         self.asks = dict.fromkeys(AskOutcome, 0)
+
+    def __enter__(self) -> None:
+        """Begin to handle a message."""
+
+    def __exit__(self, *_: object) -> None:
+        self.handled += 1
 
 
 class _Board:
@@ -129,10 +138,13 @@ class Metrics(Instrument):
 
     Args:
         provider: A meter provider of OpenTelemetry; without one, its global one.
+        durations: Whether to measure how long handlers and asks take. That is most of the cost: the other figures are
+            plain integers, which are read when they are collected.
     """
 
-    def __init__(self, provider: MeterProvider | None = None) -> None:
+    def __init__(self, provider: MeterProvider | None = None, *, durations: bool = True) -> None:
         self._board = _board_of(provider)
+        self._durations = durations
         self._system: CoreSystem | None = None
         self._kinds: dict[str, _Series] = {}
         self._end = ExitStack()
@@ -163,16 +175,19 @@ class Metrics(Instrument):
     def handling(
         self, ref: ActorRef, kind: str, envelope: Envelope, headers: dict[str, str]
     ) -> AbstractContextManager[None]:
-        """Measure how long the handler takes."""
-        return _Timed(self._kinds.get(kind) or self._series(kind), self._board)
+        """Count the message, and measure how long the handler takes."""
+        series = self._kinds.get(kind) or self._series(kind)
+        return _Timed(series, self._board.handling) if self._durations else series
 
     def asked(self, ref: ActorRef, kind: str, ask: Ask) -> Listener | None:
-        """Measure how long the asker waits."""
+        """Count the ask by its outcome, and measure how long the asker waits."""
         series = self._kinds.get(kind) or self._series(kind)
         return partial(self._ended, series, trio.current_time())
 
     def _ended(self, series: _Series, began: float, outcome: AskOutcome, error: BaseException | None) -> None:
         series.asks[outcome] += 1
+        if not self._durations:
+            return
         attributes = {**series.attributes, "trioakt.ask.outcome": _word(outcome)}
         if error is not None:
             attributes["error.type"] = type(error).__qualname__
@@ -207,13 +222,13 @@ class Metrics(Instrument):
 
 
 class _Timed(AbstractContextManager[None]):
-    """Measures one handling."""
+    """Counts and measures one handling."""
 
-    __slots__ = ("_began", "_board", "_series")
+    __slots__ = ("_began", "_durations", "_series")
 
-    def __init__(self, series: _Series, board: _Board) -> None:
+    def __init__(self, series: _Series, durations: Histogram) -> None:
         self._series = series
-        self._board = board
+        self._durations = durations
 
     def __enter__(self) -> None:
         self._began = trio.current_time()
@@ -221,12 +236,11 @@ class _Timed(AbstractContextManager[None]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        series = self._series
-        series.handled += 1
-        attributes = series.attributes
+        self._series.handled += 1
+        attributes = self._series.attributes
         if kind is not None:
             attributes = {**attributes, "error.type": kind.__qualname__}
-        self._board.handling.record(trio.current_time() - self._began, attributes)
+        self._durations.record(trio.current_time() - self._began, attributes)
 
 
 def _word(value: AskOutcome | DeadLetterReason) -> str:

@@ -58,4 +58,6 @@ def story_of(event: Event) -> Story | None:
         level, text = told
         return Story(level, f"{actor} {text(event)}", extra)
     names = [field.name for field in attrs.fields(kind) if field.name not in {"ref", "at"}]
-    return Story(logging.INFO, f"{actor}: {kind.__name__}", extra | {name: plain(getattr(event, name)) for name in names})
+    return Story(
+        logging.INFO, f"{actor}: {kind.__name__}", extra | {name: plain(getattr(event, name)) for name in names}
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import trio
@@ -52,19 +52,39 @@ class Tracing(Instrument):
 
     def asked(self, ref: ActorRef, kind: str, ask: Ask) -> Listener | None:
         """Wait for a reply in a span."""
-        span = self._tracer.start_span(f"ask {kind}", kind=SpanKind.CLIENT, attributes=_attributes(kind, ask))
-        if span.is_recording():
-            span.set_attribute("trioakt.actor.path", ref.path)
+        span = _start(self._tracer, SpanKind.CLIENT, ref, kind, ask, None)
         propagate.inject(ask.headers, trace.set_span_in_context(span))
         return partial(_asked, span)
 
 
-def _attributes(kind: str, envelope: Envelope) -> Mapping[str, str]:
-    return {"trioakt.actor.kind": kind, "trioakt.message": type(envelope.message).__qualname__}
+@lru_cache(maxsize=1024)
+def _telling(kind: str, message: type) -> Mapping[str, str]:
+    """Say in the words of OpenTelemetry's conventions for messaging what is handled."""
+    return {
+        "messaging.system": "trioakt",
+        "messaging.operation.type": "process",
+        "messaging.operation.name": "process",
+        "messaging.destination.template": kind,
+        "trioakt.message.type": message.__qualname__,
+    }
 
 
-def _is_asked(envelope: Envelope) -> bool:
-    return isinstance(envelope, Ask) and envelope.asked
+@lru_cache(maxsize=1024)
+def _asking(kind: str, message: type) -> Mapping[str, str]:
+    """Say in the words of its conventions for calls what is asked."""
+    return {"rpc.system": "trioakt", "rpc.service": kind, "rpc.method": message.__qualname__}
+
+
+def _start(tracer: Tracer, role: SpanKind, ref: ActorRef, kind: str, envelope: Envelope, cause: Context | None) -> Span:
+    message: type = type(envelope.message)
+    if role is SpanKind.CONSUMER:
+        name, attributes = f"process {kind}", _telling(kind, message)
+    else:
+        name, attributes = f"{kind}/{message.__qualname__}", _asking(kind, message)
+    span = tracer.start_span(name, cause, role, attributes)
+    if span.is_recording():
+        span.set_attribute("trioakt.actor.path", ref.path)
+    return span
 
 
 def _asked(span: Span, outcome: AskOutcome, error: BaseException | None) -> None:
@@ -100,9 +120,7 @@ class _Handling(AbstractContextManager[None]):
     _span: Span
     _token: Token[Context]
 
-    def __init__(
-        self, tracer: Tracer, ref: ActorRef, kind: str, envelope: Envelope, headers: dict[str, str]
-    ) -> None:
+    def __init__(self, tracer: Tracer, ref: ActorRef, kind: str, envelope: Envelope, headers: dict[str, str]) -> None:
         self._tracer = tracer
         self._ref = ref
         self._kind = kind
@@ -110,15 +128,9 @@ class _Handling(AbstractContextManager[None]):
         self._headers = headers
 
     def __enter__(self) -> None:
-        cause = propagate.extract(self._headers)
-        self._span = span = self._tracer.start_span(
-            f"handle {self._kind}",
-            context=cause,
-            kind=SpanKind.SERVER if _is_asked(self._envelope) else SpanKind.CONSUMER,
-            attributes=_attributes(self._kind, self._envelope),
-        )
-        if span.is_recording():
-            span.set_attribute("trioakt.actor.path", self._ref.path)
+        cause, envelope = propagate.extract(self._headers), self._envelope
+        role = SpanKind.SERVER if isinstance(envelope, Ask) and envelope.asked else SpanKind.CONSUMER
+        self._span = span = _start(self._tracer, role, self._ref, self._kind, envelope, cause)
         self._token = context.attach(trace.set_span_in_context(span, cause))
 
     def __exit__(

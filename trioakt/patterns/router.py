@@ -21,7 +21,9 @@ from trioakt.lowlevel import (
     SpawnOptions,
     Terminated,
     TerminationCause,
+    Waiting,
     message,
+    refuse_cycle,
 )
 from trioakt.patterns.routing import Resizer, RoutingStrategy
 
@@ -314,6 +316,8 @@ def _put(request: Ask, inner: Any, ref: ActorRef[Any], deadline: float) -> Ask:
     """Send a request of somebody else on, as one of several."""
     slot = Ask(inner, request.sender, None, min(request.deadline, deadline), ref.recipient)
     try:
+        if request.waiter is not None and request.sender is not None:
+            refuse_cycle(request.sender, request.waiter, ref.recipient)
         ref.recipient.deliver(slot)
     except DeliveryError as error:
         if slot.pending:
@@ -331,7 +335,8 @@ class _Gathering:
     async def run(self, request: Ask, handle: ReplyTo) -> None:
         slots = [_put(request, self._inner, ref, math.inf) for ref in self._refs]
         try:
-            handle.reply([await slot.wait() for slot in slots])
+            with Waiting(request, tuple(slots)):
+                handle.reply([await slot.wait() for slot in slots])
         except trio.Cancelled:
             for slot in slots:
                 slot.abandon()
