@@ -140,39 +140,33 @@ FIGURES |= {
     )
 }
 
-_PATTERNS = {
-    "router-round-robin": Figure("router of 8, round robin, tell", "tell_round_robin", (200,), (2,)),
-    "router-random": Figure("router of 8, random, tell", "tell_random", (200,), (2,)),
-    "router-least-full": Figure("router of 8, least full, tell", "tell_least_full", (100,), (2,)),
-    "router-consistent-hash": Figure("router of 8, consistent hash, tell", "tell_consistent_hash", (200,), (2,)),
-    "router-broadcasting": Figure("router of 8, broadcasting, tell, per delivery", "tell_broadcasting", (50,), (1,)),
-    "router-ask": Figure("router of 8, round robin, ask", "ask_round_robin", (20_000,), (200,)),
-    "router-scatter-gather": Figure(
-        "router of 8, scatter-gather first, ask", "ask_scatter_gather_first", (4000,), (50,)
-    ),
-    "router-tail-chopping": Figure("router of 8, tail chopping, ask", "ask_tail_chopping", (8000,), (50,)),
-    **{
-        f"topic-actors-{size}": Figure(
-            f"topic, {size:,} actors, per delivery", "topic_actors", (size, burst, waves), (size, 2, 1)
-        )
-        for size, burst, waves in ((1, 100, 2000), (10, 100, 300), (100, 50, 80), (1000, 10, 40), (10_000, 2, 20))
-    },
-    **{
-        f"topic-streams-{size}": Figure(
-            f"topic, {size:,} streams, per delivery", "topic_streams", (size, burst, waves), (size, 2, 1),
-            contenders=("trioakt", "naive"),
-        )
-        for size, burst, waves in ((1, 100, 2000), (10, 100, 300), (100, 50, 80), (1000, 10, 40), (10_000, 2, 20))
-    },
-    "timers-set": Figure("100,000 timers, to set", "timers_set", (100_000,), (500,), contenders=("trioakt", "bare")),
-    "timers-bytes": Figure(
-        "100,000 timers, memory each", "timers_bytes", (100_000,), (500,), BYTES, contenders=("trioakt", "bare"),
-    ),
-    "timers-late": Figure(
-        "100,000 timers in 4 s, lateness, p99", "timers_late", (100_000, 4, 4), (500, 1, 1), MILLISECONDS,
-        contenders=("trioakt", "bare"),
-    ),
-    "passivation-tell": Figure("tell, Idle(300)", "tell_idle", (300,), (2,)),
-    "passivation-ask": Figure("ask, one asker, Idle(300)", "ask_idle", (30_000,), (200,)),
-    "passivation-eviction": Figure("ask, one asker, eviction on", "ask_eviction", (30_000,), (200,)),
-}  # fmt: skip
+_SIZES = ((1, 100, 2000), (10, 100, 300), (100, 50, 80), (1000, 10, 40), (10_000, 2, 20))
+"""Subscribers of a topic, messages published at once, and how often."""
+
+FIGURES |= {
+    name: Figure(title, workload, args, quick, unit, contenders=("trioakt", beside), suite="patterns")
+    for name, title, workload, args, quick, unit, beside in (
+        ("router-round-robin", "router, round robin", "tell_round_robin", (200,), (2,), PER_SECOND, "without"),
+        ("router-random", "router, random", "tell_random", (200,), (2,), PER_SECOND, "without"),
+        ("router-least-full", "router, least full", "tell_least_full", (50,), (2,), PER_SECOND, "without"),
+        ("router-hash", "router, consistent hash", "tell_consistent_hash", (200,), (2,), PER_SECOND, "without"),
+        ("router-broadcasting", "router, broadcasting", "tell_broadcasting", (40,), (1,), PER_SECOND, "without"),
+        ("router-ask", "router, round robin, ask", "ask_round_robin", (20_000,), (200,), PER_SECOND, "without"),
+        ("router-first", "router, scatter-gather", "ask_scatter_gather_first", (4000,), (50,), PER_SECOND, "without"),
+        ("router-chopping", "router, tail chopping", "ask_tail_chopping", (8000,), (50,), PER_SECOND, "without"),
+        *(
+            (f"topic-actors-{n}", f"topic, {n:,} actors", "topic_actors", (n, *many), (n, 2, 1), PER_SECOND, "without")
+            for n, *many in _SIZES
+        ),
+        *(
+            (f"topic-streams-{n}", f"topic, {n:,} streams", "topic_streams", (n, *many), (n, 2, 1), PER_SECOND, "naive")
+            for n, *many in _SIZES
+        ),
+        ("timers-set", "timers, 100,000 to set", "timers_set", (100_000,), (500,), PER_SECOND, "bare"),
+        ("timers-bytes", "timers, memory of each", "timers_bytes", (100_000,), (500,), BYTES, "bare"),
+        ("timers-late", "timers, lateness, p99", "timers_late", (100_000, 4, 4), (500, 1, 1), MILLISECONDS, "bare"),
+        ("passivation-tell", "tell, Idle(300)", "tell_idle", (300,), (2,), PER_SECOND, "without"),
+        ("passivation-ask", "ask, Idle(300)", "ask_idle", (30_000,), (200,), PER_SECOND, "without"),
+        ("passivation-eviction", "ask, Eviction(10,000)", "ask_eviction", (30_000,), (200,), PER_SECOND, "without"),
+    )
+}

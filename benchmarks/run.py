@@ -25,9 +25,7 @@ LONGEST = 1200.0
 def main() -> int:
     """Measure what the command line names and print the tables; 1 when a contender of our own failed."""
     options = _parse()
-    results = [
-        _measure(name, FIGURES[name], quick=options.quick, rounds=options.rounds) for name in options.names
-    ]
+    results = [_measure(name, FIGURES[name], quick=options.quick, rounds=options.rounds) for name in options.names]
     for text in (report.verdicts(results, quick=options.quick), report.medians(results), *report.missing(results)):
         print(f"\n{text}")
     if options.json:

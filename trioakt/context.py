@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
 from trioakt.lowlevel import CoreContext
-from trioakt.patterns.pipe import pipe_thread_to, pipe_to
+from trioakt.patterns.pipe import pipe_process_to, pipe_thread_to, pipe_to
 from trioakt.patterns.rhythm import Every, Once
 from trioakt.patterns.schedule import cron_rhythm
 from trioakt.spawning import PatternSpawner
@@ -85,6 +85,34 @@ class Context(CoreContext, PatternSpawner):
             RuntimeError, TypeError: As ``pipe_to``.
         """
         pipe_thread_to(self, ref, fn, args, breaker=breaker, wrap=wrap)
+
+    def pipe_process_to(
+        self,
+        ref: ActorRef[Any],
+        fn: Callable[[Unpack[Ts]], T],
+        *args: *Ts,
+        breaker: CircuitBreaker | None = None,
+        wrap: Callable[[T], object] | None = None,
+    ) -> None:
+        """Run a function in a process of its own, and let its result come to an actor as a message; as ``pipe_to``.
+
+        This is for Python code that keeps a processor busy. The worker processes belong to this life of the actor:
+        there are at most as many as processors, they are kept for the next function, and they end with it, the busy
+        ones at once. A process that dies comes as ``PipeFailed`` of a ``trio.BrokenResourceError``.
+
+        Args:
+            ref: Who gets the result; this actor is the sender.
+            fn: Run as ``fn(*args)`` in a freshly started interpreter, never a forked one. Function, arguments and
+                result are pickled, between the program and its own process only; so ``fn`` has a name in a module,
+                and a program that defines it in its main module starts its work below ``if __name__ == "__main__":``.
+            *args: Its arguments, as they are now.
+            breaker: As ``pipe_to``.
+            wrap: As ``pipe_to``; it runs in the event loop, not in the process.
+
+        Raises:
+            RuntimeError, TypeError: As ``pipe_to``.
+        """
+        pipe_process_to(self, ref, fn, args, breaker=breaker, wrap=wrap)
 
     def schedule_once(self, delay: float, message: object) -> Schedule:
         """Let a message come to this actor after so many seconds, unless this life of it has ended by then.

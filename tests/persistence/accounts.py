@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import attrs
 import trio
 
 from tests.core.actors import Do, run_hook
@@ -51,7 +50,7 @@ class Account(EventSourced[Money]):
         self.replayed.append(event.amount)
         if state.balance + event.amount < 0:
             raise OverdrawnError(f"{state.balance} are too little for {event.amount}")
-        return attrs.evolve(state, balance=state.balance + event.amount, changes=(*state.changes, event.amount))
+        return Money(state.balance + event.amount, (*state.changes, event.amount))
 
     async def receive(self, ctx: Context, msg: Any) -> None:
         match msg:

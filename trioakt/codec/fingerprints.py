@@ -63,4 +63,4 @@ def _class(kind: Any, cls: Any, above: frozenset[Any]) -> str:
 
 
 def _literal(value: Any) -> str:
-    return value.name if isinstance(value, Enum) else repr(value)
+    return f"{value.name}" if isinstance(value, Enum) else repr(value)

@@ -79,9 +79,10 @@ class _Server:
             oldest = next(iter(self._clients))
             del self._clients[oldest]
             oldest.cancel()
+        scope = trio.CancelScope()
+        self._clients[scope] = None
         try:
-            with trio.CancelScope() as scope:
-                self._clients[scope] = None
+            with scope:
                 await _Connection(stream, self._answer).converse()
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             pass  # it went away

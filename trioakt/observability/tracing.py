@@ -58,7 +58,7 @@ class Tracing(Instrument):
 
 
 @lru_cache(maxsize=1024)
-def _telling(kind: str, message: type) -> Mapping[str, str]:
+def _telling(kind: str, message: type[object]) -> Mapping[str, str]:
     """Say in the words of OpenTelemetry's conventions for messaging what is handled."""
     return {
         "messaging.system": "trioakt",
@@ -70,13 +70,13 @@ def _telling(kind: str, message: type) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=1024)
-def _asking(kind: str, message: type) -> Mapping[str, str]:
+def _asking(kind: str, message: type[object]) -> Mapping[str, str]:
     """Say in the words of its conventions for calls what is asked."""
     return {"rpc.system": "trioakt", "rpc.service": kind, "rpc.method": message.__qualname__}
 
 
 def _start(tracer: Tracer, role: SpanKind, ref: ActorRef, kind: str, envelope: Envelope, cause: Context | None) -> Span:
-    message: type = type(envelope.message)
+    message: type[object] = type(envelope.message)
     if role is SpanKind.CONSUMER:
         name, attributes = f"process {kind}", _telling(kind, message)
     else:

@@ -11,6 +11,7 @@ import trio.lowlevel
 
 from trioakt.errors import MailboxFullError
 from trioakt.lowlevel import DeadLetterReason, message, passes_through
+from trioakt.patterns.processes import WorkerPools, pack
 from trioakt.supervision import Failure
 
 if TYPE_CHECKING:
@@ -57,6 +58,31 @@ def pipe_thread_to(
     """Run a blocking function in a thread that this life of the actor waits for, and tell its result."""
     _check_callable(fn)
     pipe_to(ctx, ref, trio.to_thread.run_sync, (fn, *args), breaker=breaker, wrap=wrap)
+
+
+def pipe_process_to(
+    ctx: CoreContext,
+    ref: ActorRef[Any],
+    fn: Callable[..., Any],
+    args: tuple[object, ...],
+    *,
+    breaker: CircuitBreaker | None,
+    wrap: Callable[[Any], object] | None,
+) -> None:
+    """Run a function in a worker process of this life of the actor, and tell its result."""
+    _check_callable(fn)
+    errand: bytes | Exception
+    try:
+        errand = pack(fn, *args)
+    except Exception as error:
+        errand = error
+    pipe_to(ctx, ref, _run_in_process, (ctx, errand), breaker=breaker, wrap=wrap)
+
+
+async def _run_in_process(ctx: CoreContext, errand: bytes | Exception) -> Any:
+    if isinstance(errand, Exception):
+        raise errand
+    return await ctx.system.service(WorkerPools).run(ctx, errand)
 
 
 def _check_callable(fn: object) -> None:

@@ -21,7 +21,7 @@ from trioakt.patterns import worker
 from trioakt.patterns.worker import HEADER, MAIN
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import ActorNursery, CoreContext, CoreSystem
+    from trioakt.lowlevel import CoreContext, CoreSystem
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -37,6 +37,7 @@ class WorkerProcess:
     def __init__(self, process: trio.Process, stream: trio.SocketStream) -> None:
         self._process = process
         self._stream = stream
+        self._ended = False
 
     async def run(self, fn: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
         """Run a function in the process; when cancelled, the worker is of no use any more.
@@ -65,10 +66,12 @@ class WorkerProcess:
         await self._send(pickle.dumps((sys.path, _main_module())))
 
     async def end(self) -> None:
-        """Kill the process with all that it has started, and wait until it is gone."""
-        if self._process.poll() is None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+        """Kill the process with all that it has started, and wait until it is gone; once more changes nothing."""
+        if self._ended:
+            return
+        self._ended = True
+        with suppress(ProcessLookupError):  # even if it is dead: until it is waited for, its number is no one else's
+            os.killpg(self._process.pid, signal.SIGKILL)
         with trio.CancelScope(shield=True):  # no deadline: nothing survives SIGKILL
             await self._process.wait()
         self._stream.socket.close()
@@ -147,3 +150,83 @@ class WorkerPool:
         self._closed = True
         for idle in self._idle:
             await idle.end()
+
+
+class WorkerPools:
+    """The pools of all actors of a system, each with the life that it belongs to."""
+
+    def __init__(self, system: CoreSystem) -> None:
+        self._pools: dict[object, WorkerPool] = {}
+
+    async def run(self, ctx: CoreContext, errand: bytes) -> Any:
+        """Run a packed function in a worker of this life of an actor, as ``WorkerPool.run``."""
+        life = ctx.nursery
+        pool = self._pools.get(life)
+        if pool is None:
+            pool = self._pools[life] = WorkerPool()
+            await ctx.enter(self._kept(life, pool))
+        return await pool.run(errand)
+
+    @asynccontextmanager
+    async def _kept(self, life: object, pool: WorkerPool) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            del self._pools[life]
+            await pool.close()
+
+
+class _Answer(pickle.Unpickler):
+    """Reads an answer; what a worker calls the main module is ours."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        return super().find_class("__main__" if module == MAIN else module, name)
+
+
+def pack(fn: Callable[..., object], *args: object) -> bytes:
+    """Pickle a function with its arguments.
+
+    Raises:
+        Exception: One of them cannot be pickled.
+    """
+    return pickle.dumps((fn, args))
+
+
+def unpack(answer: bytes) -> Any:
+    """Return the result, or raise what the function has raised, with the traceback of the worker as a note."""
+    succeeded, outcome = _load(answer)
+    if succeeded:
+        return outcome
+    pickled, text, traceback = outcome
+    try:
+        error = pickled and _load(pickled)
+    except Exception as trouble:
+        text = f"{text} (and it cannot be unpickled: {type(trouble).__name__})"
+        error = None
+    if not isinstance(error, Exception):
+        error = RuntimeError(text)
+    error.add_note(f"In the worker process:\n{traceback}")
+    raise error
+
+
+def _load(frame: bytes) -> Any:
+    return _Answer(io.BytesIO(frame)).load()
+
+
+def _main_module() -> tuple[str, str]:
+    """Return the name of the main module, where it was run by its name, and else the path of its file."""
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None) or ""
+    if path == worker.__file__:
+        raise RuntimeError(
+            "the main module starts a worker process while a worker process imports it: "
+            "let it start its work below `if __name__ == '__main__':`"
+        )
+    spec = getattr(main, "__spec__", None)
+    return getattr(spec, "name", ""), path
+
+
+def _how_it_ended(code: int | None) -> str:
+    if code is not None and code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
 
-from trioakt.errors import ActorStoppedError, DeliveryError, MailboxFullError, NoReplyError, TrioaktError
 from trioakt.lowlevel import (
     Actor,
     ActorRef,
     Ask,
-    DeadLetterReason,
     PoisonPill,
     Request,
     Spawner,
     SpawnOptions,
     Terminated,
     TerminationCause,
-    Waiting,
     message,
-    refuse_cycle,
 )
+from trioakt.patterns import handing
 from trioakt.patterns.routing import Resizer, RoutingStrategy
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import CoreContext, ReplyTo
+    from trioakt.lowlevel import CoreContext
 
 _PERIOD = 1.0
 """Seconds from one look of a resizer to the next."""
@@ -119,7 +116,7 @@ class _Router(Actor):
         if isinstance(msg, Terminated):
             return self._ended(ctx, msg)
         if not self._routees:
-            _refuse(ctx, msg)
+            handing.refuse(ctx, msg)
         elif isinstance(msg, Broadcast):
             self._broadcast(ctx, msg.message)
         elif isinstance(msg, _Send):
@@ -134,7 +131,7 @@ class _Router(Actor):
             return self._chooser.choose(msg, self._depth)
         except Exception as error:  # a message that the user's key function cannot take harms its sender alone
             ctx.log.exception("cannot route a %s", type(msg).__name__)
-            _refuse(ctx, msg, error)
+            handing.refuse(ctx, msg, error)
             return ()
 
     def _send(self, ctx: CoreContext, msg: _Send) -> None:
@@ -144,8 +141,8 @@ class _Router(Actor):
         else:
             keys = list(self._choose(ctx, inner))
         if keys and isinstance(request, Ask):
-            sending = _Sending([self._routees[key] for key in keys], inner, msg.sender)
-            ctx.nursery.start_soon(_answer, request, ctx.reply_to, sending)
+            sending = handing.Sending([self._routees[key] for key in keys], inner, msg.sender)
+            ctx.nursery.start_soon(handing.answer, request, ctx.reply_to, sending)
 
     def _route(self, ctx: CoreContext, msg: Any) -> None:
         keys = self._choose(ctx, msg)
@@ -153,22 +150,22 @@ class _Router(Actor):
         if not keys:
             return
         if isinstance(request, Ask) and (len(keys) > 1 or strategy.within < math.inf):
-            race = _Race([self._routees[key] for key in keys], strategy, ctx.self.path)
-            ctx.nursery.start_soon(_answer, request, ctx.reply_to, race)
+            race = handing.Race([self._routees[key] for key in keys], strategy, ctx.self.path)
+            ctx.nursery.start_soon(handing.answer, request, ctx.reply_to, race)
         elif len(keys) == 1 or strategy.interval:
-            _forward(ctx, msg, self._routees[keys[0]])
+            handing.forward(ctx, msg, self._routees[keys[0]])
         else:  # an envelope is in one mailbox only: its place in a stash is written on it
             for key in keys:
-                _tell(ctx, self._routees[key], msg)
+                handing.tell(ctx, self._routees[key], msg)
 
     def _broadcast(self, ctx: CoreContext, inner: Any) -> None:
         refs = list(self._routees.values())
         request = ctx.envelope
         if isinstance(request, Ask):
-            ctx.nursery.start_soon(_answer, request, ctx.reply_to, _Gathering(refs, inner))
+            ctx.nursery.start_soon(handing.answer, request, ctx.reply_to, handing.Gathering(refs, inner))
         else:
             for ref in refs:
-                _tell(ctx, ref, inner)
+                handing.tell(ctx, ref, inner)
 
     def _depth(self, key: str) -> int:
         depth: int = getattr(self._routees[key].recipient, "depth", 0)  # one that lives elsewhere has none here
@@ -266,139 +263,6 @@ class _PoolRouter(_Router):
             size = resizer.size(len(self._routees), sum(map(self._depth, self._routees)))
             if size != len(self._routees):
                 ctx.self.tell(Resize(size))
-
-
-# ------------------------------------------------------------------------------------------------- handing messages on
-
-
-def _forward(ctx: CoreContext, msg: Any, ref: ActorRef[Any]) -> None:
-    try:
-        ctx.forward(ref)
-    except MailboxFullError:
-        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
-
-
-def _tell(ctx: CoreContext, ref: ActorRef[Any], msg: Any) -> None:
-    try:
-        ref.tell(msg, sender=ctx.sender)
-    except MailboxFullError:
-        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
-
-
-def _refuse(ctx: CoreContext, msg: Any, error: BaseException | None = None) -> None:
-    """Turn a message away that cannot be routed; without an error, because there is no routee."""
-    if error is not None and ctx.asked:
-        ctx.reply_to.fail(error)
-    elif error is not None:
-        ctx.unhandled()
-    else:
-        ctx.system.dead_letter(msg, ctx.sender, ctx.self, DeadLetterReason.STOPPED)
-        if ctx.asked:
-            ctx.reply_to.end(ActorStoppedError(f"{ctx.self.path} has no routees", ctx.self.path))
-
-
-class _Asking(Protocol):
-    async def run(self, request: Ask, handle: ReplyTo) -> None: ...
-
-
-async def _answer(request: Ask, handle: ReplyTo, asking: _Asking) -> None:
-    """Answer a request in a task of the router; when its asker gives up, so do those who were asked for it."""
-    if handle.asker_gone:
-        return
-    with trio.CancelScope(deadline=request.deadline) as request.scope:
-        try:
-            await asking.run(request, handle)
-        except TrioaktError as error:
-            handle.end(error)
-
-
-def _put(request: Ask, inner: Any, ref: ActorRef[Any], deadline: float) -> Ask:
-    """Send a request of somebody else on, as one of several."""
-    slot = Ask(inner, request.sender, None, min(request.deadline, deadline), ref.recipient)
-    try:
-        if request.waiter is not None and request.sender is not None:
-            refuse_cycle(request.sender, request.waiter, ref.recipient)
-        ref.recipient.deliver(slot)
-    except DeliveryError as error:
-        if slot.pending:
-            slot.fail(error)
-    return slot
-
-
-class _Gathering:
-    """The replies of all routees, in their order; the first error there is, when there is one."""
-
-    def __init__(self, refs: Sequence[ActorRef[Any]], inner: Any) -> None:
-        self._refs = refs
-        self._inner = inner
-
-    async def run(self, request: Ask, handle: ReplyTo) -> None:
-        slots = [_put(request, self._inner, ref, math.inf) for ref in self._refs]
-        try:
-            with Waiting(request, tuple(slots)):
-                handle.reply([await slot.wait() for slot in slots])
-        except trio.Cancelled:
-            for slot in slots:
-                slot.abandon()
-            raise
-
-
-class _Sending:
-    """One message on its way into the mailboxes of routees, one after the other."""
-
-    def __init__(self, refs: Sequence[ActorRef[Any]], inner: Any, sender: ActorRef[Any] | None) -> None:
-        self._refs = refs
-        self._inner = inner
-        self._sender = sender
-
-    async def run(self, request: Ask, handle: ReplyTo) -> None:
-        for ref in self._refs:
-            await ref.send(self._inner, self._sender)
-        handle.reply(None)
-
-
-class _Race:
-    """The first reply of several routees, or the error of the last one when all fail.
-
-    Where the strategy sets no time, all shall have handled the request: the slower ones go on.
-    """
-
-    def __init__(self, refs: Sequence[ActorRef[Any]], strategy: RoutingStrategy, path: str) -> None:
-        self._refs = refs
-        self._within, self._interval = strategy.within, strategy.interval
-        self._path = path
-        self._won = False
-        self._error: TrioaktError | None = None
-
-    async def run(self, request: Ask, handle: ReplyTo) -> None:
-        finish = trio.current_time() + self._within
-        with trio.move_on_at(finish):
-            async with trio.open_nursery() as nursery:
-                for ref in self._refs:
-                    slot, failed = _put(request, request.message, ref, finish), trio.Event()
-                    nursery.start_soon(self._wait, slot, handle, failed, nursery.cancel_scope)
-                    if self._interval:
-                        with trio.move_on_after(self._interval):
-                            await failed.wait()
-        if not self._won:
-            late = NoReplyError(f"no routee of {self._path} answered within {self._within:g} s", self._path)
-            raise self._error or late
-
-    async def _wait(self, slot: Ask, handle: ReplyTo, failed: trio.Event, race: trio.CancelScope) -> None:
-        try:
-            reply = await slot.wait()
-        except TrioaktError as error:
-            self._error = error
-            failed.set()
-            return
-        if not self._won:
-            self._won = True
-            handle.reply(reply)
-        if self._within < math.inf:
-            race.cancel()
-
-
-# ------------------------------------------------------------------------------------------------------------- spawning
 
 
 async def spawn_pool(

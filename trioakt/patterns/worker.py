@@ -93,7 +93,11 @@ def describe(error: Exception) -> tuple[bytes | None, str, str]:
     except Exception:
         pickled = None
     try:
-        return pickled, "".join(traceback.format_exception_only(error)).strip(), "".join(traceback.format_exception(error))
+        return (
+            pickled,
+            "".join(traceback.format_exception_only(error)).strip(),
+            "".join(traceback.format_exception(error)),
+        )
     except Exception:
         return pickled, type(error).__qualname__, ""
 
