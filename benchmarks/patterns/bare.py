@@ -23,7 +23,7 @@ async def _ring(alarm: Alarm) -> None:
 async def _timers(workload: Callable[..., Awaitable[Measured]], *args: int) -> Measured:
     """Start one task for each alarm."""
     async with trio.open_nursery() as nursery:
-        measured = await workload(partial(nursery.start_soon, _ring), *args)
+        measured = await workload(lambda alarm: nursery.start_soon(_ring, alarm), *args)
         nursery.cancel_scope.cancel()
     return measured
 

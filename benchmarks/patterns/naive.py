@@ -35,4 +35,4 @@ async def _streams(readers: int, burst: int, waves: int) -> Measured:
     return measured
 
 
-WORKLOADS = {"topic_streams": partial(trio.run, _streams)}
+WORKLOADS: dict[str, Callable[..., Measured]] = {"topic_streams": partial(trio.run, _streams)}

@@ -83,26 +83,26 @@ async def _timed(step: Callable[[], Any], steps: int, each: int) -> Measured:
 class Alarm:
     """A message that is due at a time, and notes how late it is handled."""
 
-    __slots__ = ("at", "late")
+    __slots__ = ("at", "note")
 
-    def __init__(self, at: float, late: list[float]) -> None:
+    def __init__(self, at: float, note: Callable[[float], None]) -> None:
         self.at = at
-        self.late = late
+        self.note = note
 
     def act(self) -> None:
         """Note it."""
-        self.late.append(trio.current_time() - self.at)
+        self.note(trio.current_time() - self.at)
 
 
 Set = Callable[[Alarm], object]
 """How a contender sets an alarm."""
 
 
-def _alarms(count: int, after: float, span: float) -> tuple[list[Alarm], list[float]]:
-    """Make alarms that are due evenly over a span of seconds, in no order, and the list of how late they are."""
-    begin, late = trio.current_time() + after, list[float]()
+def _alarms(count: int, after: float, span: float, note: Callable[[float], None]) -> list[Alarm]:
+    """Make alarms that are due evenly over a span of seconds, in no order."""
+    begin = trio.current_time() + after
     places = (number * 61_803 % count for number in range(count))  # each place once, for a count of tens
-    return [Alarm(begin + span * place / count, late) for place in places], late
+    return [Alarm(begin + span * place / count, note) for place in places]
 
 
 async def _set(alarms: list[Alarm], start: Set) -> None:
@@ -114,7 +114,7 @@ async def _set(alarms: list[Alarm], start: Set) -> None:
 
 async def timers_set(start: Set, count: int) -> Measured:
     """Set alarms; alarms per second."""
-    alarms, _ = _alarms(count, 3600.0, 3600.0)
+    alarms = _alarms(count, 3600.0, 3600.0, _never)
     started = time.perf_counter()
     await _set(alarms, start)
     return {"value": count / (time.perf_counter() - started)}
@@ -122,8 +122,8 @@ async def timers_set(start: Set, count: int) -> Measured:
 
 async def timers_bytes(start: Set, count: int) -> Measured:
     """Set alarms; resident bytes of each."""
-    await _set(_alarms(10, 3600.0, 3600.0)[0], start)
-    alarms, _ = _alarms(count, 3600.0, 3600.0)
+    await _set(_alarms(10, 3600.0, 3600.0, _never), start)
+    alarms = _alarms(count, 3600.0, 3600.0, _never)
     before = resident_bytes()
     await _set(alarms, start)
     return {"value": (resident_bytes() - before) / count}
@@ -134,12 +134,22 @@ async def timers_late(start: Set, count: int, after: int, span: int) -> Measured
 
     `after` is how many seconds there are to set them.
     """
-    alarms, late = _alarms(count, after, span)
-    await _set(alarms, start)
-    while len(late) < count:
-        await trio.sleep(0.1)
+    late: list[float] = []
+    rung = trio.Event()
+
+    def note(seconds: float) -> None:
+        late.append(seconds)
+        if len(late) == count:
+            rung.set()
+
+    await _set(_alarms(count, after, span, note), start)
+    await rung.wait()
     late.sort()
     return {"value": late[count * 99 // 100], "median": late[count // 2], "worst": late[-1]}
+
+
+def _never(seconds: float) -> None:
+    raise AssertionError(f"an alarm that was not due rang, {seconds} s late")
 
 
 TIMERS: tuple[Callable[..., Awaitable[Measured]], ...] = (timers_set, timers_bytes, timers_late)
