@@ -17,7 +17,7 @@ from benchmarks.memory import resident_bytes
 from benchmarks.messages import BURST, TICK, Ball, Countdown, Flood
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
 Measured = dict[str, float]
@@ -254,7 +254,12 @@ def workloads_in(open_arena: Callable[[], AbstractAsyncContextManager[Any]]) -> 
         async with open_arena() as arena:
             return await workload(arena, *args)
 
-    return {workload.__name__: partial(trio.run, measure, workload) for workload in _ALL}
+    return on_trio({workload.__name__: partial(measure, workload) for workload in _ALL})
+
+
+def on_trio(workloads: Mapping[str, Callable[..., Awaitable[Measured]]]) -> dict[str, Callable[..., Measured]]:
+    """Return workloads as plain functions, each of which runs Trio."""
+    return {name: partial(trio.run, workload) for name, workload in workloads.items()}
 
 
 _ALL: tuple[Callable[..., Awaitable[Measured]], ...] = (

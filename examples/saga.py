@@ -1,8 +1,8 @@
 """A saga: money moves between accounts in steps, each stored before the next; what cannot be finished is undone.
 
-    withdraw -> deposit -> done
-             -> (the target takes nothing) -> refund -> undone
-    (the source has not enough) -> refused
+    begun -> withdrawn -> done
+                       -> declined (the target takes no more) -> undone
+          -> refused (the source has not enough)
 
 The program starts its own service, kills it in the middle, and starts it again: nothing is lost, nothing done twice.
 """
@@ -69,3 +69,100 @@ class Account(EventSourced[Ledger]):
                 ctx.reply(self.state.balance)
             case _:
                 ctx.unhandled()
+
+
+@message(name="transfer")
+class Transfer(Request[str]):
+    """Answered with ``done``, ``undone`` or ``refused``; it can be asked again under its number."""
+
+    number: int
+    source: str
+    target: str
+    cents: int
+
+
+@message(name="transfer.begun")
+class Begun:
+    transfer: Transfer
+
+
+@message(name="transfer.reached")
+class Reached:
+    number: int
+    step: str
+
+
+@message
+class Answered:
+    """An account has answered to what was asked ``after`` a step."""
+
+    number: int
+    after: str
+    step: str
+
+
+@attrs.frozen
+class Saga:
+    transfer: Transfer
+    step: str = "begun"
+
+
+class Transfers(EventSourced[dict[int, Saga]]):
+    """Sees all transfers through; in a new life it goes on with those that are under way."""
+
+    def __init__(self, accounts: dict[str, ActorRef]) -> None:
+        super().__init__("transfers", {})
+        self.accounts = accounts
+        self.askers: dict[int, list[ReplyTo]] = {}
+
+    def apply(self, state: dict[int, Saga], event: Begun | Reached) -> dict[int, Saga]:
+        match event:
+            case Begun(transfer):
+                return {**state, transfer.number: Saga(transfer)}
+            case Reached(number, step):
+                return {**state, number: Saga(state[number].transfer, step)}
+
+    async def pre_start(self, ctx: Context) -> None:
+        await super().pre_start(ctx)
+        for saga in self.state.values():
+            self.proceed(ctx, saga)
+
+    async def receive(self, ctx: Context, msg: object) -> None:
+        match msg:
+            case Transfer(number):
+                self.askers.setdefault(number, []).append(ctx.reply_to)
+                if number not in self.state:
+                    await self.persist(Begun(msg))
+                    self.proceed(ctx, self.state[number])
+                elif 
+            case Answered(number, after, step):
+                if self.state[number].step == after:  # otherwise it is an answer to an earlier life
+                    await self.persist(Reached(number, step))
+                    self.proceed(ctx, self.state[number])
+            case PipeFailed(failure):
+                raise RuntimeError(f"an account does not answer: {failure}")
+            case _:
+                ctx.unhandled()
+
+    def proceed(self, ctx: Context, saga: Saga) -> None:
+        """Ask for what comes after the step that was reached; every question can be asked twice."""
+        number, cents = saga.transfer.number, saga.transfer.cents
+        match saga.step:
+            case "begun":
+                self.book(ctx, saga, saga.transfer.source, Book(f"{number}/withdraw", -cents), "withdrawn", "refused")
+            case "withdrawn":
+                self.book(ctx, saga, saga.transfer.target, Book(f"{number}/deposit", cents), "done", "declined")
+            case "declined":
+                refund = Book(f"{number}/refund", cents, must=True)
+                self.book(ctx, saga, saga.transfer.source, refund, "undone", "undone")
+            case end:
+                for asker in self.askers.pop(number, ()):
+                    asker.reply(end)
+
+    def book(self, ctx: Context, saga: Saga, account: str, booking: Book, yes: str, no: str) -> None:
+        ctx.pipe_to(
+            ctx.self,
+            self.accounts[account].ask,
+            booking,
+            wrap=lambda booked: Answered(saga.transfer.number, saga.step, yes if booked else no),
+        )

@@ -142,7 +142,7 @@ class Context(CoreContext, PatternSpawner):
     def schedule_cron(
         self, expression: str, message: object, *, zone: str | ZoneInfo = "UTC", missed: Missing = "coalesce"
     ) -> Schedule:
-        """Let a message come to this actor whenever the wall clock matches a cron expression, as long as this life lasts.
+        """Let a message come to this actor when the wall clock matches a cron expression, as long as this life lasts.
 
         Args:
             expression: Five fields, or six that begin with seconds.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from benchmarks.patterns.workloads import TIMERS, Alarm
+from benchmarks.workloads import on_trio
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,4 +29,4 @@ async def _timers(workload: Callable[..., Awaitable[Measured]], *args: int) -> M
     return measured
 
 
-WORKLOADS = {workload.__name__: partial(trio.run, _timers, workload) for workload in TIMERS}
+WORKLOADS = on_trio({workload.__name__: partial(_timers, workload) for workload in TIMERS})

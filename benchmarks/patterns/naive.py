@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from benchmarks.patterns.workloads import publish
+from benchmarks.workloads import on_trio
 
 if TYPE_CHECKING:
     from benchmarks.workloads import Measured
@@ -35,4 +35,4 @@ async def _streams(readers: int, burst: int, waves: int) -> Measured:
     return measured
 
 
-WORKLOADS: dict[str, Callable[..., Measured]] = {"topic_streams": partial(trio.run, _streams)}
+WORKLOADS = on_trio({"topic_streams": _streams})

@@ -9,6 +9,7 @@ import trio
 
 from benchmarks.contenders.subject import Echo, Get, Sink
 from benchmarks.patterns.workloads import POOL, TIMERS, Alarm, ask, publish, tell
+from benchmarks.workloads import on_trio
 from trioakt import (
     ActorSystem,
     Broadcasting,
@@ -20,11 +21,10 @@ from trioakt import (
     RoundRobin,
     ScatterGatherFirst,
     TailChopping,
-    TopicStream,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from benchmarks.workloads import Measured
 
@@ -64,12 +64,9 @@ async def _topic_actors(subscribers: int, burst: int, waves: int) -> Measured:
 async def _read(system: ActorSystem, task_status: trio.TaskStatus[None]) -> None:
     async with system.topics.subscribe(TOPIC) as stream:
         task_status.started()
-        await _act(stream)
-
-
-async def _act(stream: TopicStream) -> None:
-    async for message in stream:
-        message.act()
+        messages: AsyncIterator[Any] = stream  # none is missed: the buffer holds a wave
+        async for message in messages:
+            message.act()
 
 
 async def _topic_streams(readers: int, burst: int, waves: int) -> Measured:
@@ -102,13 +99,15 @@ async def _ask_resting(count: int, *, eviction: Eviction | None = None, **option
         return await ask(await system.spawn(Echo, **options), Get(), count)
 
 
-WORKLOADS: dict[str, Callable[..., Measured]] = {
-    **{name: partial(trio.run, _tell_router, strategy) for name, strategy in TOLD.items()},
-    **{name: partial(trio.run, _ask_router, strategy) for name, strategy in ASKED.items()},
-    **{workload.__name__: partial(trio.run, _timers, workload) for workload in TIMERS},
-    "topic_actors": partial(trio.run, _topic_actors),
-    "topic_streams": partial(trio.run, _topic_streams),
-    "tell_idle": partial(trio.run, _tell_resting),
-    "ask_idle": partial(trio.run, partial(_ask_resting, passivation=Idle(300.0))),
-    "ask_eviction": partial(trio.run, partial(_ask_resting, eviction=Eviction(limit=10_000))),
-}
+WORKLOADS = on_trio(
+    {
+        **{name: partial(_tell_router, strategy) for name, strategy in TOLD.items()},
+        **{name: partial(_ask_router, strategy) for name, strategy in ASKED.items()},
+        **{workload.__name__: partial(_timers, workload) for workload in TIMERS},
+        "topic_actors": _topic_actors,
+        "topic_streams": _topic_streams,
+        "tell_idle": _tell_resting,
+        "ask_idle": partial(_ask_resting, passivation=Idle(300.0)),
+        "ask_eviction": partial(_ask_resting, eviction=Eviction(limit=10_000)),
+    }
+)

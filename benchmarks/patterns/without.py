@@ -5,10 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import trio
-
 from benchmarks.contenders.subject import Echo, Get, Sink
 from benchmarks.patterns.workloads import POOL, ask, publish, tell
+from benchmarks.workloads import on_trio
 from trioakt import ActorSystem
 
 if TYPE_CHECKING:
@@ -47,10 +46,12 @@ async def _tell_all(subscribers: int, burst: int, waves: int) -> Measured:
 _TOLD = ("tell_round_robin", "tell_random", "tell_least_full", "tell_consistent_hash")
 _ASKED = ("ask_round_robin", "ask_scatter_gather_first", "ask_tail_chopping", "ask_idle", "ask_eviction")
 
-WORKLOADS = {
-    **dict.fromkeys(_TOLD, partial(trio.run, _tell)),
-    **dict.fromkeys(_ASKED, partial(trio.run, _ask)),
-    "tell_broadcasting": partial(trio.run, partial(_tell, by_hand=True)),
-    "tell_idle": partial(trio.run, _tell_one),
-    "topic_actors": partial(trio.run, _tell_all),
-}
+WORKLOADS = on_trio(
+    {
+        **dict.fromkeys(_TOLD, _tell),
+        **dict.fromkeys(_ASKED, _ask),
+        "tell_broadcasting": partial(_tell, by_hand=True),
+        "tell_idle": _tell_one,
+        "topic_actors": _tell_all,
+    }
+)

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
+from unicodedata import category
 
 import pytest
 from hypothesis import given
@@ -74,7 +75,7 @@ def test_no_text_breaks_out_of_its_line_or_reaches_the_terminal_as_a_command(mes
     first, *others = as_text(message).removesuffix("\n").split("\n")
     assert " WARNING " in first
     assert all(line.startswith("    ") for line in others)
-    assert all(character.isprintable() or character in "\t" for line in (first, *others) for character in line if ord(character) < 256 and character != "\xad")
+    assert all(category(each) not in {"Cc", "Zl", "Zp"} for line in (first, *others) for each in line if each != "\t")
 
 
 def test_an_escape_sequence_is_shown_and_a_second_line_indented() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from threading import Lock
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast, dataclass_transform, overload
 from weakref import WeakValueDictionary
 
@@ -41,31 +42,35 @@ class Registry:
 
     def __init__(self) -> None:
         self.revision = 0
+        self._lock = Lock()
         self._classes: WeakValueDictionary[tuple[str, int], type] = WeakValueDictionary()
         self._upcasters: dict[tuple[str, int], Upcaster] = {}
 
     def add(self, cls: type, info: MessageInfo, *, explicit: bool) -> None:
         """Register a class; one of a generated name takes the place of an earlier one."""
         key = (info.name, info.version)
-        other = self._classes.get(key)
-        if explicit and other is not None and not _same_place(other, cls):
-            raise ValueError(f"message name {info.name!r} version {info.version} is taken by {other.__qualname__}")
-        setattr(cls, _INFO, info)
-        self._classes[key] = cls
-        self.revision += 1
+        with self._lock:
+            other = self._classes.get(key)
+            if explicit and other is not None and not _same_place(other, cls):
+                raise ValueError(f"message name {info.name!r} version {info.version} is taken by {other.__qualname__}")
+            setattr(cls, _INFO, info)
+            self._classes[key] = cls
+            self.revision += 1
 
     def add_upcaster(self, name: str, version: int, fn: Upcaster) -> None:
         """Register how this version becomes the next."""
-        other = self._upcasters.get((name, version))
-        if other is not None and not _same_place(other, fn):
-            raise ValueError(f"version {version} of {name!r} already has an upcaster")
-        self._upcasters[name, version] = fn
-        self.revision += 1
+        with self._lock:
+            other = self._upcasters.get((name, version))
+            if other is not None and not _same_place(other, fn):
+                raise ValueError(f"version {version} of {name!r} already has an upcaster, {other.__qualname__}")
+            self._upcasters[name, version] = fn
+            self.revision += 1
 
     def newest(self, name: str) -> type | None:
         """Return the class of the highest version under this name."""
-        versions = [version for known, version in tuple(self._classes) if known == name]
-        return self._classes.get((name, max(versions))) if versions else None
+        with self._lock:
+            versions = [version for known, version in self._classes if known == name]
+            return self._classes.get((name, max(versions))) if versions else None
 
     def upcaster(self, name: str, version: int) -> Upcaster | None:
         """Return how this version becomes the next."""

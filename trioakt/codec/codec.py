@@ -69,10 +69,11 @@ class Codec:
             CodecError: The bytes are malformed or pass a limit, their type is not registered here or is of a newer
                 version, or a field does not fit.
         """
-        if len(data) > self._max_size:
-            raise CodecError(f"{len(data)} bytes are more than {self._max_size}")
+        if data.__class__ is not bytes:
+            data = bytes(memoryview(data))
         try:
-            data = bytes(data)
+            if len(data) > self._max_size:
+                raise ValueError(f"{len(data)} bytes are more than {self._max_size}")
             check_depth(data, self._max_depth)
             name, version, body = unpack(data)
         except Exception as error:
@@ -80,7 +81,7 @@ class Codec:
         try:
             return self._quick.read(name, version, body)
         except Exception as error:
-            self._explain_read(name, version, body, error)
+            self._explain_read(data, error)
 
     def _encode_wide(self, message: object) -> bytes:
         """Encode a message that holds an int beyond 64 bits, which MessagePack has not."""
@@ -104,8 +105,9 @@ class Codec:
             fault = found
         raise _error(_name(message), fault) from fault.__cause__ or error
 
-    def _explain_read(self, name: Any, version: Any, body: Any, error: Exception) -> NoReturn:
-        """Read once more with care, to say where it fails."""
+    def _explain_read(self, data: bytes, error: Exception) -> NoReturn:
+        """Read once more with care, to say where it fails; an upcaster may have changed what was unpacked."""
+        name, version, body = unpack(data)
         fault = Fault(describe(error))
         try:
             with at(""):

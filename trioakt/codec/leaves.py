@@ -180,7 +180,7 @@ def enum_form(kind: type[Enum]) -> Form:
 
 def literal_form(values: tuple[Any, ...]) -> Form:
     """Return the form of ``Literal[...]`` with values of one type; members of enums go by their names."""
-    kind = type(values[0])
+    kind: type[Any] = type(values[0])
     known = {value.name if isinstance(value, Enum) else value: value for value in values}
     wanted = f"one of {values!r}"
 

@@ -29,9 +29,10 @@ class Messages:
 
     def read(self, name: Any, version: Any, body: Any) -> Any:
         """Read a message; an older version is upcast first."""
-        if registry.revision != self._revision:
-            self._revision = registry.revision
+        revision = registry.revision
+        if revision != self._revision:
             self.readers = {}
+            self._revision = revision
         reader = self.readers.get((name, version)) or self._find_reader(name, version)
         if body.__class__ is dict:
             return reader(body, None)
@@ -50,13 +51,14 @@ class Messages:
         return writer
 
     def _find_reader(self, name: Any, version: Any) -> Read:
+        readers = self.readers  # taken before the registry is read: another thread may put a new dict in its place
         if not isinstance(name, str) or version.__class__ is not int:
             raise Fault("this is not a message")
         cls = registry.newest(name)
         info = None if cls is None else registration(cls)
         if info is None:
             raise Fault(f"no message type {shorten(name)!r} is registered here")
-        self.readers[name, version] = reader = upcasting(name, version, info.version, self._body_of(cls).read)
+        readers[name, version] = reader = upcasting(name, version, info.version, self._body_of(cls).read)
         return reader
 
 

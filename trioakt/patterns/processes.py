@@ -1,6 +1,6 @@
 """Worker processes: functions run in processes of their own, which end with the life of the actor that needs them.
 
-Functions, arguments and results are pickled between a program and its own children; no pickle ever comes from elsewhere.
+Functions, arguments and results are pickled between a program and its own children; no pickle comes from elsewhere.
 """
 
 from __future__ import annotations
@@ -198,6 +198,7 @@ def unpack(answer: bytes) -> Any:
     if succeeded:
         return outcome
     pickled, text, traceback = outcome
+    text = text.removeprefix(f"{MAIN}.")
     try:
         error = pickled and _load(pickled)
     except Exception as trouble:

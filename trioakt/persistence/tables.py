@@ -165,7 +165,9 @@ class Tables:
 
     def _prepare(self) -> None:
         """Check what is there, or make the tables; a file of somebody else's is not touched."""
+        self._writer.execute("BEGIN")  # one view of what is there, whatever other processes do
         is_new = self._is_new()
+        self._writer.execute("COMMIT")
         self._writer.execute("PRAGMA journal_mode = WAL")
         self._writer.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
         if is_new:
