@@ -170,3 +170,25 @@ FIGURES |= {
         ("passivation-eviction", "ask, Eviction(10,000)", "ask_eviction", (30_000,), (200,), PER_SECOND, "without"),
     )
 }
+
+FIGURES |= {
+    f"instrument-{name}": Figure(
+        f"tell, {title}", f"tell_{name}", (bursts,), (1,), contenders=("trioakt", "without"), suite="observability"
+    )
+    for name, title, bursts in (
+        ("hook", "an idle instrument", 150),
+        ("correlation", "Correlation()", 100),
+        ("counts", "Metrics(), counts alone", 100),
+        ("metrics", "Metrics()", 50),
+        ("unsampled", "Tracing(), not sampled", 30),
+        ("tracing", "Tracing()", 20),
+    )
+}
+
+FIGURES |= {
+    f"persist-{writers}": Figure(
+        f"events kept, writers: {writers}", "persist", (writers, each), (writers, 2), contenders=("trioakt", "sqlite"),
+        suite="persistence",
+    )
+    for writers, each in ((1, 2000), (10, 400), (100, 100))
+}  # fmt: skip

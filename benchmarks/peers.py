@@ -42,6 +42,7 @@ CONTENDERS = {
     "without": Contender("without it", "without"),
     "floor": Contender("floor", "floor"),
     "bare": Contender("bare task", "bare"),
+    "sqlite": Contender("bare sqlite3", "bare_sqlite"),
     "naive": Contender("naive", "naive"),
     "pykka": Contender("Pykka", "pykka_threads"),
     "pykka2": Contender("Pykka, all cores", "pykka_threads", pinned=False),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.figures import Figure
 
 SUBJECT = "trioakt"
-OURS = frozenset({SUBJECT, "without", "floor", "bare", "naive"})
+OURS = frozenset({SUBJECT, "without", "floor", "bare", "sqlite", "naive"})
 """Contenders whose failure is ours; a peer may be missing."""
 
 

@@ -1,6 +1,8 @@
 """A worker pool: the rows of a state are fetched (slow network), measured (slow sums) and stored (slow disk).
 
-    orders -> Desk (bounded mailbox, eight in hand) -> Fetcher (a pool that grows) -> threads -> Store (in batches)
+    orders -> Desk (a bounded mailbox, eight orders in hand) <-> Fetcher (a pool that grows)
+                                                             <-> Bench (other processes)
+                                                              -> Store (a thread, in batches)
 
 It finds the most remote airport of each state, in data of the package `vega_datasets`: pip install vega_datasets.
 """
@@ -8,6 +10,7 @@ It finds the most remote airport of each state, in data of the package `vega_dat
 import csv
 import sqlite3
 from collections import defaultdict
+from functools import partial
 from importlib.metadata import distribution
 from math import asin, cos, radians, sin, sqrt
 from pathlib import Path
@@ -46,6 +49,17 @@ class Fetch(Request[list[Airport]]):
 
 
 @message
+class Measure(Request[tuple[str, float]]):
+    airports: list[Airport]
+
+
+@message
+class Measured:
+    asker: ReplyTo
+    farthest: tuple[str, float]
+
+
+@message
 class Found:
     state: str
     airport: str
@@ -69,53 +83,60 @@ class Complete(Request[None]):
     rows: int
 
 
-class Service:
-    """Stands for a slow service somewhere."""
-
-    def __init__(self) -> None:
-        self.airports: dict[str, list[Airport]] = defaultdict(list)
-        path = Path(str(distribution("vega_datasets").locate_file("vega_datasets/_data/airports.csv")))
-        with path.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines):
-                if row["state"] not in ("", "NA"):
-                    self.airports[row["state"]].append((row["name"], float(row["latitude"]), float(row["longitude"])))
-
-    async def get(self, state: str) -> list[Airport]:
-        await trio.sleep(0.02)
-        return self.airports[state]
-
-
 class Fetcher(Actor):
-    """Fetches one thing at a time; that others wait meanwhile is what the pool is for."""
+    """Stands for the client of a slow service. It does one thing at a time, that is what the pool is for."""
 
-    def __init__(self, service: Service) -> None:
-        self.service = service
+    def __init__(self, airports: dict[str, list[Airport]]) -> None:
+        self.airports = airports
 
     async def receive(self, ctx: Context, msg: Fetch) -> None:
-        ctx.reply(await self.service.get(msg.state))
+        await trio.sleep(0.02)
+        ctx.reply(self.airports[msg.state])
+
+
+def read_airports() -> dict[str, list[Airport]]:
+    airports: dict[str, list[Airport]] = defaultdict(list)
+    path = Path(str(distribution("vega_datasets").locate_file("vega_datasets/_data/airports.csv")))
+    with path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["state"] not in ("", "NA"):
+                airports[row["state"]].append((row["name"], float(row["latitude"]), float(row["longitude"])))
+    return airports
 
 
 class Desk(Actor):
     """Sees each order through. It has several in hand, since it goes on with the next one while it waits."""
 
-    def __init__(self, service: Service, store: ActorRef) -> None:
-        self.service = service
+    def __init__(self, airports: dict[str, list[Airport]], store: ActorRef) -> None:
+        self.airports = airports
         self.store = store
 
     async def pre_start(self, ctx: Context) -> None:
+        resizer = Resizer(2, 8, target_depth=1)
         self.fetchers = await ctx.spawn_router(
-            Fetcher,
-            self.service,
-            strategy=LeastFull(),
-            resizer=Resizer(2, 8, target_depth=1),
-            name="fetchers",
+            Fetcher, self.airports, strategy=LeastFull(), resizer=resizer, name="fetchers"
         )
+        self.bench = await ctx.spawn(Bench, name="bench")
 
     async def receive(self, ctx: Context, msg: Order) -> None:
         airports = await ctx.ask(self.fetchers, Fetch(msg.state))
-        async with ctx.interleave():
-            airport, kilometers = await trio.to_thread.run_sync(most_remote, airports)
+        airport, kilometers = await ctx.ask(self.bench, Measure(airports))
         self.store.tell(Found(msg.state, airport, round(kilometers)))
+
+
+class Bench(Actor):
+    """Has sums done in other processes, as many at a time as there are processors."""
+
+    def receive(self, ctx: Context, msg: object) -> None:
+        match msg:
+            case Measure(airports):
+                ctx.pipe_process_to(ctx.self, most_remote, airports, wrap=partial(Measured, ctx.reply_to))
+            case Measured(asker, farthest):
+                asker.reply(farthest)
+            case PipeFailed(failure):
+                raise RuntimeError(f"cannot measure: {failure}")
+            case _:
+                ctx.unhandled()
 
 
 def most_remote(airports: list[Airport]) -> tuple[str, float]:
@@ -178,15 +199,15 @@ class Store(Actor):
 async def main() -> None:
     database = sqlite3.connect(":memory:", check_same_thread=False)
     database.execute("CREATE TABLE remote (state TEXT PRIMARY KEY, airport TEXT, kilometers INTEGER)")
-    service = Service()
+    airports = read_airports()
     async with ActorSystem("etl") as system:
         store = await system.spawn(Store, database, supervision=OneForOne(default=Directive.ESCALATE), name="store")
         desk = await system.spawn(
-            Desk, service, store, mailbox=Bounded(8), reentrancy=Reentrancy(max_in_flight=8), name="desk"
+            Desk, airports, store, mailbox=Bounded(8), reentrancy=Reentrancy(max_in_flight=8), name="desk"
         )
-        for state in sorted(service.airports):
+        for state in sorted(airports):
             await desk.send(Order(state))  # waits while the desk has its hands full
-        await store.ask(Complete(len(service.airports)))
+        await store.ask(Complete(len(airports)))
     for row in database.execute("SELECT * FROM remote ORDER BY kilometers DESC LIMIT 5"):
         print(*row)
     database.close()

@@ -10,15 +10,13 @@ The program starts its own service, kills it in the middle, and starts it again:
 import subprocess
 import sys
 import tempfile
-from functools import partial
-from pathlib import Path
-from typing import Any
+from collections import Counter
 
 import attrs
 import trio
 
-from trioakt import Actor, ActorRef, ActorSystem, Context, PipeFailed, ReplyTo, Request, message
-from trioakt.persistence import EventSourced, open_sqlite_journal
+from trioakt import ActorRef, ActorSystem, Context, PipeFailed, ReplyTo, Request, message
+from trioakt.persistence import EventSourced, Journal, open_sqlite_journal
 
 
 @message
@@ -101,6 +99,9 @@ class Answered:
     step: str
 
 
+ENDS = {"done", "undone", "refused"}
+
+
 @attrs.frozen
 class Saga:
     transfer: Transfer
@@ -134,7 +135,8 @@ class Transfers(EventSourced[dict[int, Saga]]):
                 if number not in self.state:
                     await self.persist(Begun(msg))
                     self.proceed(ctx, self.state[number])
-                elif 
+                elif self.state[number].step in ENDS:
+                    self.proceed(ctx, self.state[number])
             case Answered(number, after, step):
                 if self.state[number].step == after:  # otherwise it is an answer to an earlier life
                     await self.persist(Reached(number, step))
@@ -160,9 +162,57 @@ class Transfers(EventSourced[dict[int, Saga]]):
                     asker.reply(end)
 
     def book(self, ctx: Context, saga: Saga, account: str, booking: Book, yes: str, no: str) -> None:
-        ctx.pipe_to(
-            ctx.self,
-            self.accounts[account].ask,
-            booking,
-            wrap=lambda booked: Answered(saga.transfer.number, saga.step, yes if booked else no),
-        )
+        def answered(booked: bool) -> Answered:
+            return Answered(saga.transfer.number, saga.step, yes if booked else no)
+
+        ctx.pipe_to(ctx.self, self.accounts[account].ask, booking, wrap=answered)
+
+
+ACCOUNTS = {"ada": (500_00, 10_000_00), "bob": (500_00, 10_000_00), "cyd": (0, 0), "dan": (0, 10_000_00)}
+"""What is in them at first, and the most they take: nothing at all goes into that of cyd, dan has nothing to give."""
+
+WAYS = [("ada", "bob"), ("ada", "cyd"), ("dan", "ada"), ("bob", "ada")]
+TRANSFERS = [Transfer(number, *WAYS[number % len(WAYS)], 5_00 + number) for number in range(40)]
+
+
+async def serve(journal: Journal, openings: dict[str, tuple[int, int]], transfers: list[Transfer]) -> None:
+    """Make the transfers; those that were made before are not made again, for they have the same numbers."""
+    async with ActorSystem("bank", extensions=[journal]) as system:
+        accounts = {name: await system.spawn(Account, name, limit, name=name) for name, (_, limit) in openings.items()}
+        for name, (cents, _) in openings.items():
+            await accounts[name].ask(Book("opening", cents, must=True))
+        sagas = await system.spawn(Transfers, accounts, name="transfers")
+        async with trio.open_nursery() as nursery:
+            for transfer in transfers:
+                nursery.start_soon(make, sagas, transfer)
+        print("balances:", {name: await account.ask(Balance()) for name, account in accounts.items()})
+
+
+async def make(sagas: ActorRef, transfer: Transfer) -> None:
+    print(transfer.number, await sagas.ask(transfer), flush=True)
+
+
+async def run(file: str) -> None:
+    async with open_sqlite_journal(file) as journal:
+        await serve(journal, ACCOUNTS, TRANSFERS)
+
+
+def demonstrate(file: str) -> None:
+    service = [sys.executable, __file__, file]
+    with subprocess.Popen(service, stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        seen = [first.stdout.readline() for _ in range(10)]
+        first.kill()
+    print(f"killed when {len(seen)} transfers were through")
+    *outcomes, balances = subprocess.run(service, capture_output=True, text=True, check=True).stdout.splitlines()
+    print("outcomes:", dict(sorted(Counter(line.split()[1] for line in outcomes).items())))
+    print("what was answered before the end is still true:", {line.strip() for line in seen} <= set(outcomes))
+    print(balances)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        trio.run(run, sys.argv[1])
+    else:
+        with tempfile.TemporaryDirectory() as directory:
+            demonstrate(f"{directory}/bank.db")

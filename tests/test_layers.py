@@ -42,6 +42,7 @@ ROOMS = {
 PURE = [
     "_core/address.py",
     "crdt/",
+    "delivery/window.py",
     "patterns/circuit.py",
     "patterns/cron.py",
     "patterns/rhythm.py",

@@ -64,7 +64,7 @@ class WindowMachine(RuleBasedStateMachine):
 
     # The producer
 
-    @precondition(lambda self: self.outbox.ready)
+    @precondition(lambda self: self.outbox.room)
     @rule(parts=st.integers(1, LARGEST), encoded=st.booleans())
     def accept(self, parts: int, encoded: bool) -> None:
         number = next(self.numbers)

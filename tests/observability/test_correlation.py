@@ -1,15 +1,15 @@
 from __future__ import annotations
 
-import math
+from functools import partial
 from random import Random
 from typing import Any
 
 import pytest
 import trio
 from trio.testing import MockClock
+from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.actors import Boom, Do, Recorder
-from tests.core.interleaving import settle
 from trioakt import ActorRef, ActorSystem, Context, Terminated
 from trioakt.observability import Correlation, correlated, correlation_id
 
@@ -91,20 +91,33 @@ async def test_an_actor_handles_each_message_under_its_own_id() -> None:
     assert ids == ["a", "b", "a"]
 
 
-async def test_a_message_that_is_stashed_or_forwarded_keeps_its_id() -> None:
+async def test_a_message_that_is_forwarded_keeps_its_id() -> None:
     async with system() as running:
         last, ids = await noting(running)
-        first = await running.spawn(Recorder)
+        first = await running.spawn_func(lambda ctx, msg: ctx.forward(last))
         with correlated("order-7"):
-            first.tell(Do(lambda ctx: ctx.stash() if correlation_id() and not ids else last.tell("done")))
+            first.tell("hello")
         await settle()
-        ids.append("waits")
-        first.tell(Do(lambda ctx: ctx.unstash_all()))
+    assert ids == ["order-7"]
+
+
+async def test_a_message_that_was_stashed_is_handled_under_its_own_id() -> None:
+    ids: list[Any] = []
+
+    def stashing(ctx: Context, msg: Any) -> None:
+        if msg == "now":
+            ctx.become(lambda ctx, msg: ids.append(correlation_id()))
+            ctx.unstash_all()
+        else:
+            ctx.stash()
+
+    async with system() as running:
+        ref = await running.spawn_func(stashing)
+        for order, msg in ("order-7", "wait"), ("order-8", "now"):
+            with correlated(order):
+                ref.tell(msg)
         await settle()
-        with correlated("order-8"):
-            first.tell(Do(lambda ctx: ctx.forward(last)))
-        await settle()
-    assert ids[0:2] == ["waits", "order-7"]
+    assert ids == ["order-7"]
 
 
 async def test_tasks_pipes_and_schedules_of_a_handler_have_its_id(autojump_clock: MockClock) -> None:
@@ -134,7 +147,7 @@ async def test_tasks_pipes_and_schedules_of_a_handler_have_its_id(autojump_clock
 async def test_what_supervision_does_after_a_failure_has_the_id_of_the_message_that_failed() -> None:
     async with system() as running:
         watcher, ids = await noting(running)
-        ref = await running.spawn(Recorder, None, pre_start=lambda ctx: watcher.tell("started"))
+        ref = await running.spawn(partial(Recorder, pre_start=lambda ctx: watcher.tell("started")))
         with correlated("order-7"):
             ref.tell(Boom(ValueError()))
         await settle()
@@ -193,7 +206,6 @@ def test_an_id_that_could_break_a_log_is_refused(bad: str) -> None:
         pytest.fail("it was taken")
 
 
-async def test_an_id_goes_into_threads_with_the_work(autojump_clock: MockClock) -> None:
+async def test_an_id_goes_into_threads_with_the_work() -> None:
     with correlated("order-7"):
         assert await trio.to_thread.run_sync(correlation_id) == "order-7"
-    assert trio.current_time() < math.inf

@@ -11,23 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
+from tests.observability.watching import sink
 from trioakt.observability import json_line, text_line
-
-
-@contextmanager
-def written(line_format: Callable[[Mapping[str, Any]], str]) -> Generator[list[str]]:
-    """Give what a sink with this format is given while the block lasts."""
-    lines: list[str] = []
-    sink = logger.add(lines.append, format=line_format, level="TRACE", catch=False)
-    try:
-        yield lines
-    finally:
-        logger.remove(sink)
 
 
 def as_json(message: str, **extra: object) -> dict[str, Any]:
     """Log something, and return the one line that came of it."""
-    with written(json_line) as lines:
+    with sink(json_line) as lines:
         logger.bind(**extra).info(message)
     (line,) = lines
     assert line.endswith("\n")
@@ -37,9 +27,20 @@ def as_json(message: str, **extra: object) -> dict[str, Any]:
 
 
 def as_text(message: str, **extra: object) -> str:
-    with written(text_line) as lines:
+    with sink(text_line) as lines:
         logger.bind(**extra).warning(message)
     return lines[0]
+
+
+@contextmanager
+def beside(line_format: Callable[[Mapping[str, Any]], str] | str) -> Generator[list[str]]:
+    """Add another sink for the block."""
+    lines: list[str] = []
+    number = logger.add(lines.append, format=line_format)
+    try:
+        yield lines
+    finally:
+        logger.remove(number)
 
 
 class Hostile:
@@ -122,7 +123,7 @@ def test_huge_values_are_clipped() -> None:
 
 
 def test_an_exception_is_told_with_its_traceback() -> None:
-    with written(json_line) as lines, written(text_line) as texts:
+    with sink(json_line) as lines, beside(text_line) as texts:
         try:
             raise ValueError("no\nmoney")
         except ValueError:
@@ -135,11 +136,8 @@ def test_an_exception_is_told_with_its_traceback() -> None:
 
 
 def test_the_formats_do_not_disturb_one_another_or_other_sinks() -> None:
-    with written(json_line) as lines, written(text_line) as texts:
-        others: list[str] = []
-        sink = logger.add(others.append, format="{extra} {message}")
+    with sink(json_line) as lines, beside(text_line) as texts, beside("{extra} {message}") as others:
         logger.bind(a=1).info("hello")
-        logger.remove(sink)
     assert json.loads(lines[0])["message"] == "hello"
     assert texts[0].endswith("INFO     hello\n")
     assert others == ["{'a': 1} hello\n"]

@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Sampler
+from opentelemetry.trace import SpanKind
 
 from trioakt.observability import json_line
 
@@ -82,7 +83,14 @@ class Spans:
         (found,) = (span for span in self.ended if span.name == name)
         return found
 
-    def tree(self) -> dict[str, str | None]:
-        """Return the names of the spans, each with the name of its parent."""
-        names = {span.context.span_id: span.name for span in self.ended if span.context}
-        return {span.name: names[span.parent.span_id] if span.parent else None for span in self.ended}
+    def of(self, kind: SpanKind) -> ReadableSpan:
+        """Return the one span of this kind."""
+        (found,) = (span for span in self.ended if span.kind is kind)
+        return found
+
+    def parent(self, span: ReadableSpan) -> ReadableSpan | None:
+        """Return the span above one."""
+        if span.parent is None:
+            return None
+        (found,) = (each for each in self.ended if each.context and each.context.span_id == span.parent.span_id)
+        return found

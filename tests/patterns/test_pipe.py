@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.actors import Do, Echo, Note, Recorder, collected, raising, sleeping
 from tests.core.crew import Trouble
+from tests.patterns.pipes import Got, worker_and_probe
 from trioakt import (
     ActorFailed,
     ActorRef,
@@ -30,14 +30,7 @@ from trioakt import (
     Priority,
     message,
 )
-from trioakt.testing import Probe, open_test_system
-
-
-@message
-class Got:
-    """The result of a pipe, wrapped."""
-
-    value: int
+from trioakt.testing import open_test_system
 
 
 @message
@@ -58,14 +51,6 @@ async def after(seconds: float, result: Any = None) -> Any:
     if isinstance(result, BaseException):
         raise result
     return result
-
-
-@asynccontextmanager
-async def worker_and_probe(*expect: type[Any]) -> AsyncGenerator[tuple[ActorSystem, ActorRef, Probe]]:
-    """Open a test system with an actor that obeys ``Do``, and a probe."""
-    async with open_test_system(expect=expect) as system:
-        worker = await system.spawn(Recorder, name="worker")
-        yield system, worker, await Probe.spawn(system)
 
 
 async def pipe(worker: ActorRef, ref: ActorRef, fn: Callable[..., Any], *args: Any, **options: Any) -> None:

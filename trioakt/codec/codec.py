@@ -69,19 +69,18 @@ class Codec:
             CodecError: The bytes are malformed or pass a limit, their type is not registered here or is of a newer
                 version, or a field does not fit.
         """
-        if data.__class__ is not bytes:
-            data = bytes(memoryview(data))
+        held = data if isinstance(data, bytes) else bytes(memoryview(data))
         try:
-            if len(data) > self._max_size:
-                raise ValueError(f"{len(data)} bytes are more than {self._max_size}")
-            check_depth(data, self._max_depth)
-            name, version, body = unpack(data)
+            if len(held) > self._max_size:
+                raise ValueError(f"{len(held)} bytes are more than {self._max_size}")
+            check_depth(held, self._max_depth)
+            name, version, body = unpack(held)
         except Exception as error:
             raise CodecError(f"this is not a message: {describe(error)}") from error
         try:
             return self._quick.read(name, version, body)
         except Exception as error:
-            self._explain_read(data, error)
+            self._explain_read(held, error)
 
     def _encode_wide(self, message: object) -> bytes:
         """Encode a message that holds an int beyond 64 bits, which MessagePack has not."""

@@ -62,5 +62,5 @@ def _class(kind: Any, cls: Any, above: frozenset[Any]) -> str:
     return str(cls.__name__)
 
 
-def _literal(value: Any) -> str:
-    return f"{value.name}" if isinstance(value, Enum) else repr(value)
+def _literal(value: object) -> str:
+    return value.name if isinstance(value, Enum) else repr(value)

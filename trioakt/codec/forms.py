@@ -7,7 +7,7 @@ import collections.abc as abc
 from enum import Enum
 from threading import RLock
 from types import UnionType
-from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, is_typeddict
 
 import attrs
 
@@ -39,6 +39,8 @@ _DICTS: dict[Any, type[Any]] = {
     abc.Mapping: dict,
     abc.MutableMapping: dict,
 }
+_FOREIGN = {"builtins", "collections", "collections.abc", "typing"}
+"""Where no class can be the base of a message."""
 
 
 def plain_type(kind: Any) -> Any:
@@ -173,7 +175,7 @@ class Forms:
         return optional_form(some[0]) if len(some) == 1 else union_form(forms, SCALARS)
 
     def _class(self, kind: Any, cls: Any) -> Form:
-        if not hasattr(cls, "__mro__"):
+        if not hasattr(cls, "__mro__") or cls.__module__ in _FOREIGN or is_typeddict(cls):
             raise Fault(f"values of {kind!r} cannot travel")
         if Enum in cls.__mro__:
             return enum_form(cls)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum, Flag
 from operator import attrgetter
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from msgspec import convert
@@ -47,13 +47,15 @@ def _write_int(value: Any) -> int:
 
 
 def _write_float(value: Any) -> float:
-    if isinstance(value, float | int):
+    if isinstance(value, float):
         return value
+    if isinstance(value, int):
+        return float(value)
     raise unexpected("float", value)
 
 
 def _read_float(value: Any, _: Any = None) -> float:
-    return value if value.__class__ is float else float(_write_float(value))
+    return _write_float(value)
 
 
 def _write_bytearray(value: Any) -> bytes:
@@ -180,7 +182,7 @@ def enum_form(kind: type[Enum]) -> Form:
 
 def literal_form(values: tuple[Any, ...]) -> Form:
     """Return the form of ``Literal[...]`` with values of one type; members of enums go by their names."""
-    kind: type[Any] = type(values[0])
+    kind = cast("type[Any]", type(values[0]))
     known = {value.name if isinstance(value, Enum) else value: value for value in values}
     wanted = f"one of {values!r}"
 

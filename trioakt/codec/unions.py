@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from msgspec.msgpack import Ext
+
 from trioakt.codec.faults import Fault, shorten, unexpected
 from trioakt.codec.form import Form
 
@@ -21,6 +23,8 @@ def union_form(arms: list[Form], scalars: frozenset[type[Any]]) -> Form:
     wanted = " or ".join(by_label)
     if float in by_kind:
         by_kind.setdefault(int, by_kind[float])
+    if int in by_kind:
+        by_kind[Ext] = by_kind[int]
 
     def arm_of(value: Any) -> Form:
         arm = by_kind.get(value.__class__) or next((each for each in arms if isinstance(value, each.kind)), None)

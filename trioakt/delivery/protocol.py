@@ -6,11 +6,15 @@ is new with each life of it, so that what comes late from an earlier life is nev
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from trioakt.errors import DeliveryError
 from trioakt.lowlevel import message
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import ActorRef, CoreContext
 
 
 @attrs.frozen
@@ -113,3 +117,13 @@ class Join:
 
 
 Reply = Grant | Lost | Superseded
+
+
+def tell(ctx: CoreContext, ref: ActorRef | None, message: object) -> None:
+    """Tell the other end, if there is anything to tell; what it cannot take now counts as lost on the way."""
+    if message is None or ref is None:
+        return
+    try:
+        ref.tell(message, sender=ctx.self)
+    except DeliveryError as error:
+        ctx.log.warning("%s: %s", ref.path, error)

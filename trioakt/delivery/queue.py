@@ -78,8 +78,8 @@ class DurableQueue:
         changes = [change for write in writes for change in write.changes]
         with trio.CancelScope(shield=True):  # SQLite waits a second at most, and these are not one caller's alone
             outcomes = iter(await trio.to_thread.run_sync(self._file.commit, changes, limiter=self._thread))
-        for write in writes:
-            write.outcomes = [next(outcomes) for _ in write.changes]
+            for write in writes:
+                write.outcomes = [next(outcomes) for _ in write.changes]
 
     async def close(self) -> None:
         """Let the transaction under way end, and close the file."""

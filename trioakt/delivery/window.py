@@ -51,18 +51,14 @@ class Outbox:
         """Attempts since the last progress."""
 
     @property
-    def ready(self) -> bool:
-        """Whether there is demand for another message."""
-        return bool(self._session) and self.last < self._granted
+    def room(self) -> int:
+        """How many more parts are in demand; a message may begin while there is any."""
+        return max(0, self._granted - self.last) if self._session else 0
 
     @property
     def idle(self) -> bool:
         """Whether everything is confirmed."""
         return self.confirmed == self.last
-
-    def has_room(self, first: int) -> bool:
-        """Return whether a message whose first part had this number would be in demand."""
-        return bool(self._session) and first <= self._granted
 
     def accept(self, pieces: Sequence[Piece]) -> int:
         """Take a message over, and return the number of its last part; it is kept until it is confirmed."""
@@ -96,7 +92,7 @@ class Outbox:
             end = min(self.last, self._granted)
             sent += [self._part(number) for number in range(self._sent + 1, end + 1)]
             self._sent = max(self._sent, end)
-        if self._session and self.idle and self.ready:
+        if self.idle and self.room:
             self.next_at = math.inf  # all is quiet
         elif self.next_at == math.inf:
             self.next_at = now + self._delay(0)
@@ -110,9 +106,7 @@ class Outbox:
 
     def _part(self, number: int) -> Part:
         piece = self._pieces[number]
-        return Part(
-            self._producer_id, self._session, number, self.confirmed, piece.payload, piece.encoded, piece.last
-        )
+        return Part(self._producer_id, self._session, number, self.confirmed, piece.payload, piece.encoded, piece.last)
 
     def _hear_grant(self, grant: Grant) -> None:
         before = (self._session, self.confirmed, self._received, self._granted)
@@ -178,8 +172,14 @@ class Inbox:
         self._window = window
         self._max_size = max_size
         self._new_token = new_token
-        self._stream = self._incarnation = self._session = ""
-        self._received = self._confirmed = self._up_to = self._told = 0
+        self._stream: str = ""
+        self._incarnation = ""
+        self._session = ""
+        self._received: int = 0
+        self._confirmed = 0
+        self._up_to = 0
+        self._told = 0
+        """What ``up_to`` the producer has heard of."""
         self._pending: tuple[Open, str] | None = None
         """A conversation that was granted, but of which no part has come."""
         self._retired: deque[str] = deque(maxlen=_REMEMBERED)
@@ -225,7 +225,7 @@ class Inbox:
             del self._early[following.sequence]
             self._take(following)
         self._up_to = max(self._up_to, self._received + self._credit())
-        # Only a message that came in parts gives credit before it is handled: it may need more parts than the window has.
+        # Only a message in parts gives credit before it is handled: it may need more of them than the window has.
         return self._grant(0) if 2 * (self._up_to - self._told) >= self._window else None
 
     def next(self) -> Arrived | None:

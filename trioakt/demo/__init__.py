@@ -2,8 +2,8 @@
 
 Read it in this order:
 
-- ``counting``: what is counted in one source text, as a pure function, and the process that does it;
-- ``worker``: the other end of that process;
+- ``counting``: what is counted in one source text, as pure functions;
+- ``worker``: the process that does it, as a resource;
 - ``actors``: packages, parsers, their pool and the tally, and how failures are answered;
 - ``display``: the line of progress and the table, as text;
 - ``program``: the system that holds it together, from start to end or Ctrl-C.

@@ -1,20 +1,16 @@
-"""What is counted in one source text, and the worker process that does nothing else.
-
-It is run as a script of its own, so it imports nothing but the standard library: a worker is up in a few milliseconds.
-"""
+"""What is counted in one source text; worker processes do nothing else."""
 
 from __future__ import annotations
 
 import ast
-import json
-import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 FAULTS: tuple[type[Exception], ...] = (SyntaxError, ValueError, OSError, RecursionError, MemoryError)
-"""What a file may raise; anything else is a bug, and ends the worker process."""
+"""What a file may raise; anything else is a bug."""
 
 
 class Figures(NamedTuple):
@@ -61,19 +57,19 @@ def _statements(tree: ast.AST) -> Iterator[ast.AST]:
             waiting.extend(getattr(node, block, ()))
 
 
-def serve() -> None:
-    """Be a worker process: a path comes in on standard input, figures or an error go out, one JSON line each."""
-    for line in sys.stdin:
-        sys.stdout.write(json.dumps(_answer(Path(json.loads(line)))) + "\n")
-        sys.stdout.flush()
+def count_file(directory: Path, file: PurePath) -> Figures:
+    """Count one file below a directory; this is what the worker processes do.
 
-
-def _answer(path: Path) -> dict[str, object]:
+    Raises:
+        SyntaxError, ValueError, OSError, RecursionError, MemoryError: As ``count`` and reading a file; the text names
+            the file, and nothing else is kept of the error.
+    """
+    warnings.simplefilter("ignore")  # the parser's, about what others have written
     try:
-        return {"figures": count(path.read_bytes())}
-    except FAULTS as error:  # raised again in the actor that asked
+        return count((directory / file).read_bytes())
+    except FAULTS as error:
         kind = next(kind for kind in FAULTS if isinstance(error, kind))
-        return {"error": kind.__name__, "text": _text(error)}
+        raise kind(f"{file}: {_text(error)}") from None
 
 
 def _text(error: Exception) -> str:
@@ -84,7 +80,3 @@ def _text(error: Exception) -> str:
             return text
         case _:
             return str(error) or "no reason given"
-
-
-if __name__ == "__main__":
-    serve()

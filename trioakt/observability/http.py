@@ -60,12 +60,17 @@ async def open_server(answer: Answer, host: str, port: int) -> AsyncGenerator[tr
         OSError: The address is not to be had.
     """
     listeners = await trio.open_tcp_listeners(port, host=host)
+    failed: Exception | None = None
     async with trio.open_nursery() as nursery:
         await nursery.start(trio.serve_listeners, _Server(answer).serve, listeners)
         try:
             yield listeners[0]
+        except Exception as error:
+            failed = error  # it leaves the block as it is, not inside the nursery's group
         finally:
             nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 class _Server:
@@ -84,8 +89,10 @@ class _Server:
         try:
             with scope:
                 await _Connection(stream, self._answer).converse()
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            pass  # it went away
+        except (trio.BrokenResourceError, trio.TooSlowError):
+            pass  # it went away, or takes nothing
+        except Exception as error:
+            _log.error("a connection failed: %s", Failure.of(error))
         finally:
             self._clients.pop(scope, None)
             await trio.aclose_forcefully(stream)

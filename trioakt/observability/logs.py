@@ -97,7 +97,7 @@ class LogWriter:
 
     def _loss(self, at: float) -> _Line:
         lost, self._told = self.lost - self._told, self.lost
-        return _Line(logging.WARNING, f"{lost} log lines were lost", at, __name__)
+        return _Line(logging.WARNING, f"log lines lost: {lost}", at, __name__)
 
     def _hand_over(self, line: _Line) -> None:
         name = logging.getLevelName(line.level)

@@ -217,14 +217,13 @@ def _load(frame: bytes) -> Any:
 def _main_module() -> tuple[str, str]:
     """Return the name of the main module, where it was run by its name, and else the path of its file."""
     main = sys.modules["__main__"]
-    path = getattr(main, "__file__", None) or ""
-    if path == worker.__file__:
-        raise RuntimeError(
+    if sys.modules.get(MAIN, main) is not main:  # else there would be no end to it; this ends the worker
+        raise SystemExit(
             "the main module starts a worker process while a worker process imports it: "
-            "let it start its work below `if __name__ == '__main__':`"
+            "let it begin its work below `if __name__ == '__main__':`"
         )
     spec = getattr(main, "__spec__", None)
-    return getattr(spec, "name", ""), path
+    return getattr(spec, "name", ""), getattr(main, "__file__", None) or ""
 
 
 def _how_it_ended(code: int | None) -> str:

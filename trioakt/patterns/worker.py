@@ -16,6 +16,7 @@ import sys
 import threading
 import traceback
 from contextlib import suppress
+from functools import partial
 from queue import SimpleQueue
 from struct import Struct
 from types import ModuleType
@@ -23,8 +24,8 @@ from typing import Any, BinaryIO
 
 HEADER = Struct("!Q")
 """In front of every frame: how many bytes follow."""
-MAIN = "__mp_main__"
-"""The name of the program's main module in a worker, as in ``multiprocessing``: its ``__main__`` block does not run."""
+MAIN = "__trioakt_main__"
+"""The name of the program's main module in a worker: what it does as ``__main__``, it does not do again."""
 
 
 class _Errand(pickle.Unpickler):
@@ -57,9 +58,9 @@ def serve() -> None:
     """Run what comes in on the socket that is standard input, until the other end is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     connection = socket.socket(fileno=os.dup(0))
-    os.register_at_fork(after_in_child=connection.close)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.register_at_fork(after_in_child=partial(os.dup2, nothing, connection.fileno()))  # or the end would go unseen
     frames = SimpleQueue[bytes]()
     stream = connection.makefile("rb")
     threading.Thread(target=_receive, args=(stream, frames), daemon=True).start()
@@ -93,13 +94,10 @@ def describe(error: Exception) -> tuple[bytes | None, str, str]:
     except Exception:
         pickled = None
     try:
-        return (
-            pickled,
-            "".join(traceback.format_exception_only(error)).strip(),
-            "".join(traceback.format_exception(error)),
-        )
-    except Exception:
-        return pickled, type(error).__qualname__, ""
+        text, lines = "".join(traceback.format_exception_only(error)), "".join(traceback.format_exception(error))
+    except Exception:  # its notes and causes are the user's
+        text, lines = type(error).__qualname__, ""
+    return pickled, text.strip(), lines
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from os import PathLike
@@ -168,13 +169,27 @@ class Tables:
         self._writer.execute("BEGIN")  # one view of what is there, whatever other processes do
         is_new = self._is_new()
         self._writer.execute("COMMIT")
-        self._writer.execute("PRAGMA journal_mode = WAL")
+        self._write_ahead()
         self._writer.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
         if is_new:
             self._transaction([self._make_tables])
         verdict = self._pragma("quick_check(1)")
         if verdict != "ok":
             raise JournalDamagedError(f"{self.path} is damaged: {verdict}")
+
+    def _write_ahead(self) -> None:
+        """Let SQLite keep a write-ahead log; here alone it does not wait for another process that does the same."""
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                mode = self._pragma("journal_mode = WAL")
+                break
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.01)
+        if mode != "wal":
+            raise JournalError(f"{self.path}: its file system does not allow a write-ahead log")
 
     def _is_new(self) -> bool:
         identity, version = self._pragma("application_id"), self._pragma("user_version")
