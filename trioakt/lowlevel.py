@@ -10,7 +10,7 @@ from trioakt._core.asking import Waiting, ask_all, refuse_cycle
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventStream, Missed, Subscription
-from trioakt._core.instrument import Instrument
+from trioakt._core.instrument import Instrument, arrived
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
 from trioakt._core.message import (
     Envelope,
@@ -83,6 +83,7 @@ __all__ = [
     "Waiting",
     "Watch",
     "Watcher",
+    "arrived",
     "ask_all",
     "check_name",
     "kind_of",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -10,6 +12,20 @@ if TYPE_CHECKING:
     from trioakt._core.message import Envelope
     from trioakt._core.ref import ActorRef
     from trioakt._core.system import CoreSystem
+
+
+arrived_headers: ContextVar[dict[str, str] | None] = ContextVar("trioakt_arrived_headers", default=None)
+"""Set while a message from another node is delivered: it has its headers already."""
+
+
+@contextmanager
+def arrived(headers: dict[str, str]) -> Generator[None]:
+    """Deliver in this block messages that have come from elsewhere with these headers."""
+    token = arrived_headers.set(headers)
+    try:
+        yield
+    finally:
+        arrived_headers.reset(token)
 
 
 class Instrument:

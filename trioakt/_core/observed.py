@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioakt._core.ask import Ask, AskOutcome, Listener
 from trioakt._core.cell import Cell
-from trioakt._core.instrument import Instrument
+from trioakt._core.instrument import Instrument, arrived_headers
 from trioakt._core.standing import kind_of
 
 if TYPE_CHECKING:
@@ -22,8 +22,9 @@ class ObservedCell(Cell):
     def deliver(self, envelope: Envelope) -> None:
         """Tell the instruments, and put the envelope into the mailbox."""
         self.check_thread()
-        envelope.headers = {}
-        for instrument in self.system.instruments:
+        arrived = arrived_headers.get()
+        envelope.headers = {} if arrived is None else arrived
+        for instrument in self.system.instruments if arrived is None else ():
             instrument.sending(self.ref, envelope, envelope.headers)
         if not isinstance(envelope, Ask) or not envelope.asked or envelope.listener is not None:
             super().deliver(envelope)

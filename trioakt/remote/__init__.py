@@ -1,0 +1,1 @@
+"""Actors on several nodes: sessions between nodes, and the transports that carry their frames."""

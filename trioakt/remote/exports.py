@@ -1,0 +1,38 @@
+"""Exports: the actors of this node that other nodes know, each under a number that is never used again."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from trioakt.lowlevel import ActorRef, Recipient, TerminationCause, Watch
+
+
+class Exports:
+    """Gives out numbers for refs. A number lasts as long as its actor; nobody can name an actor that has none."""
+
+    def __init__(self) -> None:
+        self._refs: dict[int, ActorRef[Any]] = {}
+        self._numbers: dict[Recipient, int] = {}
+        self._next = count(1)
+
+    def number_of(self, ref: ActorRef[Any]) -> int:
+        """Return the number of an actor, a new one when it has none."""
+        number = self._numbers.get(ref.recipient)
+        if number is None:
+            number = next(self._next)
+            if ref.is_alive:
+                self._numbers[ref.recipient] = number
+                self._refs[number] = ref
+                ref.recipient.signal(Watch(self))
+        return number
+
+    def ref_of(self, number: int) -> ActorRef[Any] | None:
+        """Return the actor with this number, unless it has ended."""
+        return self._refs.get(number)
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        """Hear that an actor has ended; the kernel calls this."""
+        number = self._numbers.pop(ref.recipient, None)
+        if number is not None:
+            del self._refs[number]

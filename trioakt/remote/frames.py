@@ -1,0 +1,88 @@
+"""Frames: what goes over a link as one unit, to bytes and back; it knows no sessions, sockets or actors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec.msgpack import Decoder, Encoder
+
+from trioakt.errors import ProtocolError
+
+PROTOCOL = 1
+"""The version of this protocol; nodes talk only to nodes of the same one."""
+
+
+class Hello(msgspec.Struct, tag=1, array_like=True, frozen=True):
+    """The first frame on every link: who dials, and what it wants proven.
+
+    ``answers`` is the session of the hello that this one answers, empty in the first hello of the two. Everything in it
+    is a claim until a proof has been checked.
+    """
+
+    protocol: int
+    system: str
+    node: str
+    address: str
+    incarnation: bytes
+    session: bytes
+    challenge: bytes
+    answers: bytes
+
+
+class Proof(msgspec.Struct, tag=2, array_like=True, frozen=True):
+    """Shows that the sender holds the cookie: a code over both hellos."""
+
+    code: bytes
+
+
+class Data(msgspec.Struct, tag=3, array_like=True, frozen=True):
+    """Records in their order; ``number`` counts these frames from 0 on, so that none is missed or comes twice."""
+
+    number: int
+    records: list[msgspec.Raw]
+
+
+class Alive(msgspec.Struct, tag=4, array_like=True, frozen=True):
+    """A heartbeat."""
+
+
+class Goodbye(msgspec.Struct, tag=5, array_like=True, frozen=True):
+    """The session ends; ``answered`` when it answers the other's."""
+
+    reason: str
+    answered: bool
+
+
+Frame = Hello | Proof | Data | Alive | Goodbye
+
+_encoder = Encoder()
+_decoder = Decoder(Frame)
+_LONGEST_TEXT = 1024
+"""Characters of a name, an address or a reason in a frame of a stranger."""
+
+
+def encode_frame(frame: Frame) -> bytes:
+    """Return the bytes of a frame."""
+    return _encoder.encode(frame)
+
+
+def decode_frame(data: bytes) -> Frame:
+    """Return the frame that these bytes are.
+
+    Raises:
+        ProtocolError: They are none.
+    """
+    try:
+        frame: Frame = _decoder.decode(data)
+    except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
+        raise ProtocolError(f"this is no frame: {error}") from None
+    texts = [value for value in msgspec.structs.astuple(frame) if isinstance(value, str)]
+    if any(len(text) > _LONGEST_TEXT for text in texts):
+        raise ProtocolError("a text in this frame is too long")
+    return frame
+
+
+def pack(record: Any) -> msgspec.Raw:
+    """Return a record as it stands in a data frame."""
+    return msgspec.Raw(_encoder.encode(record))

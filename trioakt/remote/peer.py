@@ -1,0 +1,368 @@
+"""The other node as it is seen from here: what goes to its actors, and what this node waits for from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from itertools import count
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+import trio
+
+from trioakt.errors import (
+    ActorFailedError,
+    ActorNotFoundError,
+    ActorStoppedError,
+    AskCycleError,
+    CodecError,
+    ConnectionLostError,
+    MailboxFullError,
+    NameTakenError,
+    NoReplyError,
+    RemoteActorError,
+    StartError,
+    TrioaktError,
+    UnhandledMessageError,
+)
+from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Failure, TerminationCause, Watcher
+from trioakt.remote import records
+from trioakt.remote.records import AnyRecord, encode_record
+from trioakt.remote.session import Session
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.recipient import RemoteRecipient
+
+_FULL = 64 * 2**20
+"""Bytes of records that may wait for one node."""
+
+_ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
+    kind.__name__: kind
+    for kind in (
+        ActorFailedError,
+        ActorNotFoundError,
+        ActorStoppedError,
+        MailboxFullError,
+        NameTakenError,
+        NoReplyError,
+        StartError,
+        UnhandledMessageError,
+    )
+}
+"""What another node's answer may raise here, by name."""
+
+
+class Wire(Protocol):
+    """What a peer needs of the endpoint."""
+
+    system: CoreSystem
+
+    def connect(self, peer: Peer) -> None:
+        """Begin a session with this peer, unless one is on its way."""
+        ...
+
+    def wake(self, session: Session) -> None:
+        """See that the records of a session go out."""
+        ...
+
+    def encode(self, message: Any) -> bytes:
+        """Return the bytes of a message; raise CodecError."""
+        ...
+
+    def decode(self, body: bytes) -> Any:
+        """Return the message; raise CodecError."""
+        ...
+
+    def write_ref(self, ref: ActorRef[Any]) -> str:
+        """Return the text that names a ref in every node."""
+        ...
+
+
+class Letter(Protocol):
+    """What waits for a record to get through."""
+
+    def lost(self, error: ConnectionLostError) -> None:
+        """Hear that the link was lost before or after the record was sent, as the error says."""
+        ...
+
+
+class Answered(Letter, Protocol):
+    """What waits for the answer to a record."""
+
+    def answered(self, value: Any) -> None:
+        """Take the answer."""
+        ...
+
+    def failed(self, error: TrioaktError) -> None:
+        """Take an error for an answer."""
+        ...
+
+
+class Peer:
+    """One other node: its session, while there is one, what waits for it, and who watches its actors.
+
+    Args:
+        address: ``host:port``, as it stands in the addresses of its actors.
+        wire: The endpoint.
+    """
+
+    def __init__(self, address: str, wire: Wire) -> None:
+        self.address = address
+        self.session: Session | None = None
+        self.incarnation: bytes | None = None
+        """That of its last session; ``None`` before the first."""
+        self._wire = wire
+        self._early: list[tuple[bytes | None, AnyRecord, Letter | None]] = []
+        self._pending: dict[int, Answered] = {}
+        self._ids = count(1)
+        self._watched: dict[RemoteRecipient, dict[Watcher, None]] = {}
+
+    # --------------------------------------------------------------------- what goes there
+
+    def tell(self, to: RemoteRecipient, envelope: Envelope) -> None:
+        """Send a message that was told."""
+        sender = "" if envelope.sender is None else self._wire.write_ref(envelope.sender)
+        body = self._wire.encode(envelope.message)
+        self._check_room(to)
+        record = records.Tell(to.number, sender, body, self._headers(to, envelope))
+        self._put(to.incarnation, record, _Told(self._wire.system, ActorRef(to), envelope))
+
+    def question(self, to: RemoteRecipient, ask: Ask) -> None:
+        """Send a request."""
+        sender = "" if ask.sender is None else self._wire.write_ref(ask.sender)
+        body = self._wire.encode(ask.message)
+        self._check_room(to)
+        number = next(self._ids)
+        within = ask.deadline - trio.current_time() if ask.deadline < math.inf else math.inf
+        record = records.Question(number, to.number, sender, within, body, self._headers(to, ask))
+        ask.scope = _Canceller(self, number)
+        self._pending[number] = _Asked(ask, to)
+        self._put(to.incarnation, record, self._pending[number])
+
+    async def send(self, to: RemoteRecipient, envelope: Envelope) -> None:
+        """Send a message and wait until it has been taken in."""
+        sender = "" if envelope.sender is None else self._wire.write_ref(envelope.sender)
+        body = self._wire.encode(envelope.message)
+        headers = self._headers(to, envelope)
+        await self._call(to.incarnation, lambda number: records.Send(number, to.number, sender, body, headers))
+
+    async def find(self, path: str) -> str:
+        """Return the text of the ref of the actor at a path, empty when there is none."""
+        return await self._call(None, lambda number: records.Find(number, path))
+
+    async def spawn(self, kind: str, name: str, body: bytes) -> str:
+        """Spawn an actor there and return the text of its ref."""
+        return await self._call(None, lambda number: records.Spawn(number, kind, name, body))
+
+    def order(self, to: RemoteRecipient, what: str) -> None:
+        """Send a signal."""
+        self._put(to.incarnation, records.Order(to.number, what), None)
+
+    def watch(self, to: RemoteRecipient, watcher: Watcher) -> None:
+        """Let somebody hear of the end of an actor there, or of its node."""
+        watchers = self._watched.setdefault(to, {})
+        watchers[watcher] = None
+        if len(watchers) == 1:
+            self._put(to.incarnation, records.Watch(to.number), _Watched(self, to))
+
+    def unwatch(self, to: RemoteRecipient, watcher: Watcher) -> None:
+        """Let somebody hear no more of it."""
+        watchers = self._watched.get(to, {})
+        watchers.pop(watcher, None)
+        if not watchers and self._watched.pop(to, None) is not None and self.session is not None:
+            self._put(to.incarnation, records.Unwatch(to.number), None)
+
+    async def _call(self, incarnation: bytes | None, make: Callable[[int], AnyRecord]) -> str:
+        number = next(self._ids)
+        call = _Call()
+        self._pending[number] = call
+        try:
+            self._put(incarnation, make(number), call)
+            found: str = await call.outcome()
+        except trio.Cancelled:
+            self.cancel(number)
+            raise
+        return found
+
+    def cancel(self, number: int) -> None:
+        """Say that nobody waits for this answer any more."""
+        if self._pending.pop(number, None) is not None and self.session is not None:
+            self._put(self.incarnation, records.Cancel(number), None)
+
+    def put(self, record: AnyRecord) -> None:
+        """Send a record of the present session; without one it means nothing any more."""
+        if self.session is not None:
+            self._put(self.incarnation, record, None)
+
+    def _put(self, incarnation: bytes | None, record: AnyRecord, letter: Letter | None) -> None:
+        session = self.session
+        if session is None:
+            self._early.append((incarnation, record, letter))
+            self._wire.connect(self)
+        elif incarnation is None or incarnation == self.incarnation:
+            session.put(encode_record(record), letter)
+            self._wire.wake(session)
+        elif letter is not None:
+            letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
+
+    def _check_room(self, to: RemoteRecipient) -> None:
+        if self.session is not None and self.session.waiting > _FULL:
+            raise MailboxFullError(f"{_FULL} bytes wait for the link to {self.address}", to.path)
+
+    def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
+        headers: dict[str, str] = {}
+        for instrument in self._wire.system.instruments:
+            instrument.sending(ActorRef(to), envelope, headers)
+        return headers
+
+    # ------------------------------------------------------------------- what comes from there
+
+    def opened(self, session: Session, incarnation: bytes) -> None:
+        """Take a new session; what was meant for an earlier incarnation is lost."""
+        self.session, self.incarnation = session, incarnation
+        early, self._early = self._early, []
+        for wanted, record, letter in early:
+            self._put(wanted, record, letter)
+
+    def answered(self, number: int, value: Any) -> None:
+        """Take an answer; one that nobody waits for is dropped."""
+        waiting = self._pending.pop(number, None)
+        if waiting is not None:
+            waiting.answered(value)
+
+    def failed(self, number: int, error: TrioaktError) -> None:
+        """Take an error for an answer."""
+        waiting = self._pending.pop(number, None)
+        if waiting is not None:
+            waiting.failed(error)
+
+    def ended(self, number: int, cause: TerminationCause) -> None:
+        """Hear that an actor there has ended."""
+        for recipient in [each for each in self._watched if each.number == number]:
+            self.tell_watchers(recipient, cause)
+
+    def tell_watchers(self, recipient: RemoteRecipient, cause: TerminationCause) -> None:
+        """Tell those who watch an actor there that it has ended, or that its node has."""
+        recipient.cause = recipient.cause or cause
+        for watcher in self._watched.pop(recipient, ()):
+            watcher.terminated(ActorRef(recipient), cause)
+
+    def closed(self, reason: str) -> None:
+        """Take note that the session is over, or did not come about: everybody who waits is told."""
+        session, self.session = self.session, None
+        early, self._early = self._early, []
+        not_sent = [letter for _, _, letter in early]
+        if session is not None:
+            not_sent = [*session.unsent, *not_sent]
+        text = f"the link to {self.address} was lost: {reason}"
+        for letter in not_sent:
+            if letter is not None:
+                letter.lost(ConnectionLostError(text, "not_sent"))
+        pending, self._pending = self._pending, {}
+        for waiting in pending.values():
+            waiting.lost(ConnectionLostError(text, "unknown"))
+        for recipient in tuple(self._watched):
+            self.tell_watchers(recipient, TerminationCause.NODE_LOST)
+
+
+def error_of(record: records.Failed) -> TrioaktError:
+    """Return the error that another node has answered with; what caused it is there as text."""
+    match record.kind:
+        case "AskCycleError":
+            return AskCycleError(tuple(record.text.split(" -> ")))
+        case "CodecError":
+            return CodecError(record.text, *record.path.split("|", 1))
+        case kind:
+            error = _ERRORS.get(kind, ActorFailedError)(record.text, record.path)
+    if record.cause is not None:
+        error.__cause__ = RemoteActorError(*record.cause)
+    return error
+
+
+@attrs.define
+class _Told:
+    """A message that was told: when it was certainly not sent, it is a dead letter."""
+
+    system: CoreSystem
+    ref: ActorRef[Any]
+    envelope: Envelope
+
+    def lost(self, error: ConnectionLostError) -> None:
+        if error.outcome == "not_sent":
+            envelope = self.envelope
+            self.system.dead_letter(envelope.message, envelope.sender, self.ref, DeadLetterReason.LINK_LOST)
+
+
+@attrs.define
+class _Watched:
+    """A watch that did not get through: the node is lost to those who watch."""
+
+    peer: Peer
+    recipient: RemoteRecipient
+
+    def lost(self, error: ConnectionLostError) -> None:
+        self.peer.tell_watchers(self.recipient, TerminationCause.NODE_LOST)
+
+
+@attrs.define
+class _Asked:
+    """A request on its way."""
+
+    ask: Ask
+    recipient: RemoteRecipient
+
+    def lost(self, error: ConnectionLostError) -> None:
+        self.failed(error)
+
+    def answered(self, value: Any) -> None:
+        if self.ask.pending:
+            self.ask.reply(value)
+
+    def failed(self, error: TrioaktError) -> None:
+        if isinstance(error, ActorStoppedError):
+            self.recipient.cause = self.recipient.cause or TerminationCause.STOPPED
+        if self.ask.pending:
+            self.ask.fail(error)
+
+
+@attrs.define
+class _Canceller:
+    """What an ask cancels when its asker gives up: the other node is told."""
+
+    peer: Peer
+    number: int
+
+    def cancel(self, reason: str | None = None) -> None:
+        self.peer.cancel(self.number)
+
+
+class _Call:
+    """A task of this node that waits for an answer."""
+
+    def __init__(self) -> None:
+        self._done = trio.Event()
+        self._value: Any = None
+        self._error: TrioaktError | None = None
+
+    async def outcome(self) -> Any:
+        await self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value
+
+    def lost(self, error: ConnectionLostError) -> None:
+        self.failed(error)
+
+    def answered(self, value: Any) -> None:
+        self._value = value
+        self._done.set()
+
+    def failed(self, error: TrioaktError) -> None:
+        self._error = error
+        self._done.set()
+
+
+def failure_of(cause: tuple[str, str, str] | None) -> Failure | None:
+    """Return a failure of another node."""
+    return None if cause is None else Failure(*cause)

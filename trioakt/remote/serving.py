@@ -1,0 +1,343 @@
+"""Serving: what another node asks of the actors of this one, done in its name and answered."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import trio
+
+from trioakt.errors import (
+    ActorError,
+    ActorStoppedError,
+    CodecError,
+    DeliveryError,
+    TrioaktError,
+)
+from trioakt.lowlevel import (
+    ActorRef,
+    Ask,
+    DeadLetterReason,
+    Envelope,
+    Failure,
+    Kill,
+    PoisonPill,
+    Recipient,
+    Reinstate,
+    Signal,
+    Stop,
+    TerminationCause,
+    Unwatch,
+    Watch,
+    arrived,
+    passes_through,
+)
+from trioakt.remote import records
+from trioakt.remote.peer import error_of, failure_of
+from trioakt.remote.records import decode_record
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.exports import Exports
+    from trioakt.remote.peer import Peer
+
+_ORDERS: dict[str, Signal] = {"stop": Stop(), "kill": Kill(), "poison": PoisonPill(), "reinstate": Reinstate()}
+
+
+class House(Protocol):
+    """What serving needs of the endpoint."""
+
+    system: CoreSystem
+    exports: Exports
+
+    def encode(self, message: Any) -> bytes:
+        """Return the bytes of a message; raise CodecError."""
+        ...
+
+    def decode(self, body: bytes) -> Any:
+        """Return the message; raise CodecError."""
+        ...
+
+    def write_ref(self, ref: ActorRef[Any]) -> str:
+        """Return the text that names a ref in every node."""
+        ...
+
+    def read_ref(self, text: str) -> ActorRef[Any]:
+        """Return the ref with this name; raise ValueError."""
+        ...
+
+    async def spawn(self, kind: str, name: str, body: bytes) -> ActorRef[Any]:
+        """Spawn an actor of a registered kind; raise TrioaktError."""
+        ...
+
+
+class Serving:
+    """One session as the server of the other node's wishes; ``close`` ends what is done for it.
+
+    Args:
+        peer: The other node.
+        house: The endpoint.
+        nursery: Where what takes time is run.
+    """
+
+    def __init__(self, peer: Peer, house: House, nursery: trio.Nursery) -> None:
+        self._peer = peer
+        self._house = house
+        self._nursery = nursery
+        self._asked: dict[int, ServedAsk] = {}
+        self._running: dict[int, trio.CancelScope] = {}
+        self._watchers: dict[int, _Watcher] = {}
+
+    def handle(self, data: msgspec.Raw) -> None:
+        """Do what a record says.
+
+        Raises:
+            ProtocolError: It is no record.
+        """
+        peer = self._peer
+        match decode_record(data):
+            case records.Tell() as tell:
+                self._tell(tell)
+            case records.Question() as question:
+                self._question(question)
+            case records.Reply(id=number, body=body):
+                self._reply(number, body)
+            case records.Failed() as failed:
+                peer.failed(failed.id, error_of(failed))
+            case records.Done(id=number, ref=ref):
+                peer.answered(number, ref)
+            case records.Cancel(id=number):
+                self._cancel(number)
+            case records.Send(id=number) as send:
+                self._start(number, self._send, send)
+            case records.Find(id=number, path=path):
+                self._answer(number, self._house.system.actor(path))
+            case records.Spawn(id=number) as spawn:
+                self._start(number, self._spawn, spawn)
+            case records.Order(to=to, what=what):
+                if what in _ORDERS:
+                    self._recipient(to).signal(_ORDERS[what])
+            case records.Watch(to=to):
+                self._watch(to)
+            case records.Unwatch(to=to):
+                watcher = self._watchers.pop(to, None)
+                if watcher is not None:
+                    self._recipient(to).signal(Unwatch(watcher))
+            case records.Ended(to=to, cause=cause, failure=failure):
+                peer.ended(to, TerminationCause(cause, failure_of(failure)))
+
+    def close(self) -> None:
+        """End what is done for the other node: its asks are given up, it watches nobody any more."""
+        asked, self._asked = self._asked, {}
+        for ask in asked.values():
+            ask.abandon()
+        for scope in tuple(self._running.values()):
+            scope.cancel()
+        watchers, self._watchers = self._watchers, {}
+        for number, watcher in watchers.items():
+            self._recipient(number).signal(Unwatch(watcher))
+
+    # ------------------------------------------------------------------------- messages
+
+    def _recipient(self, number: int) -> Recipient:
+        ref = self._house.exports.ref_of(number)
+        return Gone(f"{self._house.system.address}/?{number}", self._house.system) if ref is None else ref.recipient
+
+    def _open(self, body: bytes, sender: str, to: Recipient) -> tuple[Any, ActorRef[Any] | None]:
+        """Return message and sender; what cannot be decoded is a dead letter, and raises CodecError."""
+        try:
+            return self._house.decode(body), self._house.read_ref(sender) if sender else None
+        except (CodecError, ValueError) as error:
+            self._house.system.dead_letter(body, None, ActorRef(to), DeadLetterReason.DECODE_FAILED)
+            raise error if isinstance(error, CodecError) else CodecError(str(error)) from error
+
+    def _tell(self, tell: records.Tell) -> None:
+        to = self._recipient(tell.to)
+        try:
+            message, sender = self._open(tell.body, tell.sender, to)
+        except CodecError:
+            return
+        try:
+            _deliver(to, Envelope(message, sender), tell.headers)
+        except DeliveryError:  # a full mailbox: the sender is elsewhere, and does not wait to hear of it
+            self._house.system.dead_letter(message, sender, ActorRef(to), DeadLetterReason.MAILBOX_FULL)
+
+    def _question(self, question: records.Question) -> None:
+        to = self._recipient(question.to)
+        try:
+            message, sender = self._open(question.body, question.sender, to)
+        except CodecError as error:
+            self._failed(question.id, error)
+            return
+        deadline = trio.current_time() + question.within
+        ask = ServedAsk(message, sender, deadline, to, lambda value, error: self._end(question.id, value, error))
+        self._asked[question.id] = ask
+        try:
+            _deliver(to, ask, question.headers)
+        except DeliveryError as error:
+            ask.fail(error)
+
+    def _end(self, number: int, value: Any, error: BaseException | None) -> None:
+        """Send the answer to a request; a value that cannot be sent is an error here and there."""
+        self._asked.pop(number, None)
+        if error is not None:
+            self._failed(number, error)
+            return
+        try:
+            body = self._house.encode(value)
+        except CodecError as fault:
+            self._failed(number, fault)
+            raise
+        self._peer.put(records.Reply(number, body))
+
+    def _cancel(self, number: int) -> None:
+        ask = self._asked.pop(number, None)
+        if ask is not None:
+            ask.abandon()
+        scope = self._running.get(number)
+        if scope is not None:
+            scope.cancel()
+
+    def _reply(self, number: int, body: bytes) -> None:
+        try:
+            value = self._house.decode(body)
+        except CodecError as error:
+            self._peer.failed(number, error)
+        else:
+            self._peer.answered(number, value)
+
+    # ----------------------------------------------------------------- what takes time
+
+    def _start(self, number: int, fn: Callable[[Any], Awaitable[ActorRef[Any] | None]], record: Any) -> None:
+        scope = self._running[number] = trio.CancelScope()
+        self._nursery.start_soon(self._run, number, scope, fn, record)
+
+    async def _run(
+        self, number: int, scope: trio.CancelScope, fn: Callable[[Any], Awaitable[ActorRef[Any] | None]], record: Any
+    ) -> None:
+        try:
+            with scope:
+                self._answer(number, await fn(record))
+        except BaseException as error:
+            if passes_through(error):
+                raise
+            self._failed(number, error)
+        finally:
+            del self._running[number]
+
+    async def _send(self, send: records.Send) -> None:
+        to = self._recipient(send.to)
+        message, sender = self._open(send.body, send.sender, to)
+        with arrived(send.headers):
+            await to.send(Envelope(message, sender))
+
+    async def _spawn(self, spawn: records.Spawn) -> ActorRef[Any]:
+        return await self._house.spawn(spawn.kind, spawn.name, spawn.body)
+
+    def _answer(self, number: int, ref: ActorRef[Any] | None) -> None:
+        self._peer.put(records.Done(number, "" if ref is None else self._house.write_ref(ref)))
+
+    def _failed(self, number: int, error: BaseException) -> None:
+        self._peer.put(failed_record(number, error))
+
+    # ------------------------------------------------------------------------- watching
+
+    def _watch(self, number: int) -> None:
+        if number not in self._watchers:
+            watcher = self._watchers[number] = _Watcher(self, number)
+            self._recipient(number).signal(Watch(watcher))
+
+    def ended(self, number: int, cause: TerminationCause) -> None:
+        """Tell the other node that an actor it watches has ended."""
+        self._watchers.pop(number, None)
+        failure = cause.failure
+        text = None if failure is None else (failure.type_name, failure.text, failure.traceback_text)
+        self._peer.put(records.Ended(number, cause.name, text))
+
+
+def failed_record(number: int, error: BaseException) -> records.Failed:
+    """Return an error as an answer; an exception of user code goes as its cause, in text."""
+    cause = error.__cause__
+    failure = None if cause is None else Failure.of(cause)
+    text = None if failure is None else (failure.type_name, failure.text, failure.traceback_text)
+    match error:
+        case CodecError():
+            return records.Failed(number, "CodecError", str(error), f"{error.type_name}|{error.field_path}", text)
+        case ActorError() | DeliveryError():
+            told = " -> ".join(getattr(error, "cycle", ())) or str(error)
+            return records.Failed(number, type(error).__name__, told, error.path, text)
+        case TrioaktError():
+            return records.Failed(number, type(error).__name__, str(error), "", text)
+        case _:
+            own = Failure.of(error)
+            cause_text = (own.type_name, own.text, own.traceback_text)
+            return records.Failed(number, "ActorFailedError", f"it failed: {own.type_name}", "", cause_text)
+
+
+def _deliver(to: Recipient, envelope: Envelope, headers: dict[str, str]) -> None:
+    with arrived(headers):
+        to.deliver(envelope)
+
+
+class ServedAsk(Ask):
+    """A request of another node; what would wake an asker here is sent there."""
+
+    __slots__ = ("_answer",)
+
+    def __init__(
+        self,
+        message: Any,
+        sender: ActorRef[Any] | None,
+        deadline: float,
+        target: Recipient,
+        answer: Callable[[Any, BaseException | None], None],
+    ) -> None:
+        super().__init__(message, sender, None, deadline, target)
+        self._answer = answer
+
+    def _settle(self, value: Any, error: BaseException | None) -> bool:
+        waits = super()._settle(value, error)
+        if waits:
+            self._answer(value, error)
+        return waits
+
+
+class _Watcher:
+    """Watches an actor of this node for another node."""
+
+    def __init__(self, serving: Serving, number: int) -> None:
+        self._serving = serving
+        self._number = number
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        self._serving.ended(self._number, cause)
+
+
+class Gone:
+    """The recipient of what another node sends to an actor that has ended, or never was."""
+
+    is_alive = False
+
+    def __init__(self, address: str, system: CoreSystem) -> None:
+        self.address = address
+        self._system = system
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Make it a dead letter."""
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(self._stopped())
+        self._system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Refuse it."""
+        await trio.lowlevel.checkpoint()
+        raise self._stopped()
+
+    def signal(self, signal: Signal) -> None:
+        """Tell a watcher that it has ended."""
+        if isinstance(signal, Watch):
+            signal.watcher.terminated(ActorRef(self), TerminationCause.STOPPED)
+
+    def _stopped(self) -> ActorStoppedError:
+        return ActorStoppedError("the actor has stopped, it answers no more", "")
