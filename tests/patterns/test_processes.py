@@ -112,13 +112,13 @@ async def test_what_the_function_raises_comes_with_its_own_traceback() -> None:
     [
         (errands.raise_finicky, "Finicky: this and that"),
         (errands.raise_unprintable, "Unprintable"),
-        (errands.make_function, "pickle"),
-        (errands.be_async, "cannot pickle 'coroutine' object"),
+        (errands.make_function, "its result cannot be pickled"),
+        (errands.be_async, "its result cannot be pickled: cannot pickle 'coroutine' object"),
         (errands.exit_at_once, "the worker process died: exit code 3"),
         (errands.exit_politely, "the worker process died: exit code 4"),
         (errands.kill_yourself, "the worker process died: killed by SIGKILL"),
         (errands.close_everything, "the worker process died"),
-        (lambda: None, "pickle"),
+        (lambda: None, "the function or one of its arguments cannot be pickled"),
     ],
 )
 async def test_whatever_goes_wrong_comes_as_a_failure_and_the_next_function_runs(fn: Any, text: str) -> None:
