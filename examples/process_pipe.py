@@ -21,53 +21,48 @@ def largest_factor(number: int) -> tuple[int, int]:
 
 
 @message
-class Factor:
+class Largest:
     number: int
+    factor: int
 
 
 @message
-class Factored:
-    number: int
-    largest: int
-
-
-@message
-class Pending(Request[int]):
-    """How many are on their way?"""
+class Left(Request[int]):
+    """How many numbers are still to come?"""
 
 
 class Mathematician(Actor):
-    def __init__(self) -> None:
-        self.pending = 0
+    def __init__(self, *numbers: int) -> None:
+        self.numbers = list(numbers)
+
+    def pre_start(self, ctx: Context) -> None:
+        self.go_on(ctx)
 
     def receive(self, ctx: Context, msg: object) -> None:
         match msg:
-            case Factor(number):
-                self.pending += 1
-                ctx.pipe_process_to(ctx.self, largest_factor, number, wrap=lambda result: Factored(*result))
-            case Factored(number, largest):
-                print(f"the largest factor of {number:,} is {largest:,}")
-                self.done(ctx)
+            case Largest(number, factor):
+                print(f"the largest factor of {number:,} is {factor:,}")
+                self.go_on(ctx)
             case PipeFailed(failure):
-                print(failure.text)
-                self.done(ctx)
-            case Pending():
-                ctx.reply(self.pending)
+                print("failed:", failure.text)
+                self.go_on(ctx)
+            case Left():
+                ctx.reply(len(self.numbers))
             case _:
                 ctx.unhandled()
 
-    def done(self, ctx: Context) -> None:
-        self.pending -= 1
-        if not self.pending:
+    def go_on(self, ctx: Context) -> None:
+        if self.numbers:
+            number = self.numbers.pop(0)
+            ctx.pipe_process_to(ctx.self, largest_factor, number, wrap=lambda result: Largest(*result))
+        else:
             ctx.stop()
 
 
 async def main() -> None:
     async with ActorSystem("numbers") as system:
-        mathematician = await system.spawn(Mathematician)
-        mathematician.tell(Factor(1_000_003 * 999_983))
-        print("the actor is free meanwhile:", await mathematician.ask(Pending()), "pending")
-        mathematician.tell(Factor(1))
+        mathematician = await system.spawn(Mathematician, 1_000_003 * 999_983, 1, 2 * 3 * 5 * 7)
+        print("the actor is free meanwhile:", await mathematician.ask(Left()), "numbers left")
         await mathematician.wait_stopped()
 
 

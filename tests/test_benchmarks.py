@@ -81,7 +81,7 @@ def test_a_quick_run_measures_each_contender_of_what_is_named_and_judges_nothing
         "fan-out-10k": ["floor", "trioakt"],
         "topic-actors-10": ["trioakt", "without"],
     }
-    assert "| topic, 10 actors " in done.stdout
+    assert "| topic, actors: 10 " in done.stdout
     assert " yes " not in done.stdout
 
 

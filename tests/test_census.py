@@ -176,7 +176,7 @@ async def test_a_file_that_is_never_read_to_its_end_is_given_up(tmp_path: Path, 
 
 @contextmanager
 def running(*arguments: str | Path) -> Generator[tuple[subprocess.Popen[str], set[int]]]:
-    """Run the program in a process group of its own; yield it and its workers when it shows progress.
+    """Run the program in a process group of its own; yield it and its workers when a file is done.
 
     At the end of the block the program has ended, and every worker has to be gone.
     """
@@ -185,7 +185,9 @@ def running(*arguments: str | Path) -> Generator[tuple[subprocess.Popen[str], se
     ) as program:
         assert program.stderr is not None
         try:
-            assert " files" in program.stderr.readline()
+            while (line := program.stderr.readline()).startswith("0 of "):
+                pass
+            assert " files" in line
             workers = children(program.pid)
             assert workers
             yield program, workers

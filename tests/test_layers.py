@@ -30,11 +30,12 @@ ROOMS = {
     "anyio": ["cli.py", "demo/", "testing/"],
     "cattrs": ["codec/bodies.py"],
     "cronsim": ["patterns/cron.py"],
-    "h11": ["observability/"],
+    "h11": ["observability/http.py"],
     "httpx": ["cluster/engines/"],
     "loguru": ["observability/logs.py"],
     "msgspec": ["codec/", "remote/"],
-    "opentelemetry": ["observability/"],
+    "opentelemetry": ["observability/metrics.py", "observability/tracing.py"],
+    "prometheus_client": ["observability/prometheus.py"],
     "pynng": ["remote/nng.py"],
 }
 """Where each third-party package may be imported; attrs and trio are at home everywhere."""
@@ -43,6 +44,8 @@ PURE = [
     "_core/address.py",
     "crdt/",
     "delivery/window.py",
+    "observability/lines.py",
+    "observability/stories.py",
     "patterns/circuit.py",
     "patterns/cron.py",
     "patterns/rhythm.py",

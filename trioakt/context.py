@@ -126,7 +126,7 @@ class Context(CoreContext, PatternSpawner):
     def schedule_every(self, interval: float, message: object, *, missed: Missing = "coalesce") -> Schedule:
         """Let a message come to this actor every so many seconds, as long as this life of it lasts.
 
-        A tick that waits when this life ends is not handled by the next one; it becomes a dead letter.
+        A tick that waits when this life ends ends with it.
 
         Args:
             interval: Seconds, at least 0.001.

@@ -125,7 +125,10 @@ class ConnectionLostError(RemoteError, trio.BrokenResourceError):
 
 
 class CodecError(RemoteError):
-    """A value could not be encoded or decoded; names the type and the path of the field."""
+    """A message could not be encoded or decoded.
+
+    ``type_name`` is its type, ``field_path`` the way to the field, such as ``items[3].price``; both may be empty.
+    """
 
     def __init__(self, text: str, type_name: str = "", field_path: str = "") -> None:
         super().__init__(text)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Union
+from typing import Any, Literal, NamedTuple, Optional, Union
 from uuid import UUID
 
 import attrs
 from hypothesis import strategies as st
 
-from tests.codec.shapes import Access, Circle, Color, Dog, Level, Shape
-from trioakt import message
+from tests.codec.shapes import Access, Circle, Color, Dog, Level, Shape, made
 
 Values = st.SearchStrategy[Any]
 
@@ -65,24 +63,24 @@ ANYTHING: Values = st.recursive(
 @st.composite
 def containers(draw: st.DrawFn, inner: st.SearchStrategy[Sample]) -> Sample:
     first, second = draw(inner), draw(inner)
-    ways: list[Callable[[], Sample]] = [
-        lambda: Sample(list[first.kind], st.lists(first.values, max_size=3), False),
-        lambda: Sample(tuple[first.kind, ...], st.lists(first.values, max_size=3).map(tuple), first.hashable),
-        lambda: Sample(
-            tuple[first.kind, second.kind], st.tuples(first.values, second.values), first.hashable and second.hashable
-        ),
-        lambda: Sample(first.kind | None, st.none() | first.values, first.hashable),
-        lambda: Sample(*nested(draw, [first, second])),
+    one: Any = first.kind
+    other: Any = second.kind
+    some = st.lists(first.values, max_size=3)
+    ways = [
+        Sample(list[one], some, False),
+        Sample(tuple[one, ...], some.map(tuple), first.hashable),
+        Sample(tuple[one, other], st.tuples(first.values, second.values), first.hashable and second.hashable),
+        Sample(Optional[one], st.none() | first.values, first.hashable),  # noqa: UP045
+        _nested([first, second]),
     ]
     if first.hashable:
         ways += [
-            lambda: Sample(set[first.kind], st.sets(first.values, max_size=3), False),
-            lambda: Sample(frozenset[first.kind], st.frozensets(first.values, max_size=3)),
-            lambda: Sample(
-                dict[first.kind, second.kind], st.dictionaries(first.values, second.values, max_size=3), False
-            ),
+            Sample(set[one], st.sets(first.values, max_size=3), False),
+            Sample(frozenset[one], st.frozensets(first.values, max_size=3)),
+            Sample(dict[one, other], st.dictionaries(first.values, second.values, max_size=3), False),
         ]
-    return draw(st.sampled_from(ways))()
+    drawn: Sample = draw(st.sampled_from(ways))
+    return drawn
 
 
 @st.composite
@@ -91,12 +89,12 @@ def unions(draw: st.DrawFn) -> Sample:
     return Sample(Union[tuple(each.kind for each in members)], st.one_of([each.values for each in members]))  # noqa: UP007
 
 
-def nested(draw: st.DrawFn, samples: list[Sample]) -> tuple[Any, Values, bool]:
+def _nested(drawn: list[Sample]) -> Sample:
     """Make an attrs class with these fields that is not registered."""
-    fields = {f"{'_' * (index % 2)}field{index}": attrs.field(type=each.kind) for index, each in enumerate(samples)}
-    made = attrs.make_class("Nested", fields, frozen=True)
-    values = st.builds(made, **{f"field{index}": each.values for index, each in enumerate(samples)})
-    return made, values, all(each.hashable for each in samples)
+    fields = {f"{'_' * (index % 2)}field{index}": attrs.field(type=each.kind) for index, each in enumerate(drawn)}
+    cls = attrs.make_class("Nested", fields, frozen=True)
+    values = st.builds(cls, **{f"field{index}": each.values for index, each in enumerate(drawn)})
+    return Sample(cls, values, all(each.hashable for each in drawn))
 
 
 samples: st.SearchStrategy[Sample] = st.recursive(
@@ -108,6 +106,5 @@ samples: st.SearchStrategy[Sample] = st.recursive(
 def messages(draw: st.DrawFn) -> Any:
     """Make a message class and return an object of it."""
     drawn = draw(st.lists(samples, max_size=4))
-    fields = {f"field{index}": attrs.field(type=each.kind) for index, each in enumerate(drawn)}
-    made = message(name="test.generated")(attrs.make_class("Generated", fields, frozen=True))
-    return made(*(draw(each.values) for each in drawn))
+    cls = made("test.generated", **{f"field{index}": each.kind for index, each in enumerate(drawn)})
+    return cls(*(draw(each.values) for each in drawn))

@@ -46,13 +46,13 @@ class Money:
 @attrs.define(kw_only=True)
 class Private:
     _owner: str
-    _notes: list[str] = attrs.Factory(list)
+    _notes: list[str] = attrs.Factory(list[str])
 
 
 @dataclasses.dataclass
 class Box:
     width: float
-    tags: list[str] = dataclasses.field(default_factory=list)
+    tags: list[str] = dataclasses.field(default_factory=list[str])
 
 
 class Point(NamedTuple):
@@ -134,12 +134,13 @@ class Names:
     level: Level
     access: Access
     side: Literal["left", "right"]
-    mixed: Literal[1, "one", None]
+    mixed: Literal[1, "one", None] | None
+    open: Literal["on"] | Literal["off"] | str | None
     one_color: Literal[Color.RED]
     path: Path
     pure: PurePosixPath
     noted: Annotated[int, ["cannot be hashed"]]
-    last: Final[int]  # type: ignore[misc]  # pyright: ignore[reportGeneralTypeIssues]
+    last: Final[int]
 
 
 @message
@@ -209,6 +210,12 @@ class Four:
 
 
 codec = Codec()
+
+
+def made(name: str, version: int = 1, **types: Any) -> Any:
+    """Return a new message class with fields of these types."""
+    plain: Any = attrs.make_class("Made", {key: attrs.field(type=kind) for key, kind in types.items()}, frozen=True)
+    return message(name=name, version=version)(plain)
 
 
 def round_trip(value: Any, by: Codec = codec) -> Any:

@@ -5,10 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-import attrs
 import pytest
 
-from tests.codec.shapes import codec, refused, round_trip
+from tests.codec.shapes import codec, made, refused, round_trip
 from trioakt import message, upcast
 from trioakt.codec import Codec
 from trioakt.codec.packing import pack
@@ -30,6 +29,10 @@ def euros_alone(old: dict[str, Any]) -> dict[str, Any]:
 def to_cents(old: dict[str, Any]) -> dict[str, Any]:
     amount = old.pop("amount")
     return {**old, "cents": int(amount) * 100}
+
+
+def rename_a(old: dict[str, Any]) -> dict[str, Any]:
+    return {"b": old["a"]}
 
 
 @message(name="test.basket", version=1)
@@ -125,12 +128,12 @@ def test_the_error_after_an_upcaster_tells_what_was_wrong() -> None:
 
 def test_a_version_registered_later_is_found() -> None:
     by = Codec()
-    first = message(name="test.later")(attrs.make_class("Later", {"a": attrs.field(type=int)}))
+    first = made("test.later", a=int)
     data = by.encode(first(1))
     assert by.decode(data) == first(1)
-    second = message(name="test.later", version=2)(attrs.make_class("Later", {"b": attrs.field(type=int)}))
+    second = made("test.later", 2, b=int)
     assert "no upcaster" in str(refused(by.decode, data))
-    upcast("test.later", 1)(lambda old: {"b": old["a"]})
+    upcast("test.later", 1)(rename_a)
     assert by.decode(data) == second(1)
     assert by.decode(by.encode(first(1))) == second(1)
 

@@ -12,16 +12,15 @@ import attrs
 import pytest
 
 from tests.codec import shapes
-from tests.codec.shapes import Color, Level, Money, Page, Square, Tree, Unions
-from trioakt import CodecError, message
+from tests.codec.shapes import Color, Level, Money, Page, Square, Tree, Unions, made
+from trioakt import CodecError
 from trioakt.codec import fingerprint
 
 ROOT = Path(__file__).parent.parent.parent
 
 
 def _of(version: int = 1, **types: Any) -> str:
-    fields = {name: attrs.field(type=kind) for name, kind in types.items()}
-    return fingerprint(message(name="test.print", version=version)(attrs.make_class("Print", fields)))
+    return fingerprint(made("test.print", version, **types))
 
 
 def test_it_is_short_text() -> None:
@@ -81,8 +80,8 @@ def test_another_shape_has_another(name: str) -> None:
 
 
 def test_a_change_deep_inside_makes_another() -> None:
-    inner = attrs.make_class("Inner", {"a": attrs.field(type=int)})
-    changed = attrs.make_class("Inner", {"a": attrs.field(type=int), "b": attrs.field(type=int, default=0)})
+    inner: Any = attrs.make_class("Inner", {"a": attrs.field(type=int)})
+    changed: Any = attrs.make_class("Inner", {"a": attrs.field(type=int), "b": attrs.field(type=int, default=0)})
     assert _of(a=list[inner]) != _of(a=list[changed])
 
 

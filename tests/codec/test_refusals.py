@@ -81,40 +81,43 @@ def test_a_value_that_does_not_fit_its_field_is_refused_when_it_is_sent(value: o
     assert isinstance(error, RemoteError)
 
 
-def _changed(value: object, **changes: object) -> bytes:
+def _changed(value: object, /, **changes: object) -> bytes:
     name, version, body = unpack(codec.encode(value))
     body |= changes
     return pack([name, version, {key: value for key, value in body.items() if value is not GONE}])
 
 
+CHANGES: list[tuple[object, dict[str, Any], str]] = [
+    (Four(1, "a", 2.0), {"order": "1"}, "order"),
+    (Four(1, "a", 2.0), {"order": None}, "order"),
+    (Four(1, "a", 2.0), {"amount": b""}, "amount"),
+    (Four(1, "a", 2.0), {"customer": GONE}, "customer"),
+    (CONTAINERS, {"items": [{"amount": "1"}, {}]}, "items[1].amount"),
+    (CONTAINERS, {"items": [{"amount": "many"}]}, "items[0].amount"),
+    (CONTAINERS, {"by_name": {"a": {"amount": "1", "currency": 3}}}, "by_name['a'].currency"),
+    (CONTAINERS, {"items": {"a": 1}}, "items"),
+    (CONTAINERS, {"items": "abc"}, "items"),
+    (CONTAINERS, {"pair": [1]}, "pair"),
+    (CONTAINERS, {"by_id": {"no id": []}}, "by_id['no id']"),
+    (CONTAINERS, {"by_name": []}, "by_name"),
+    (CONTAINERS, {"names": [["a"]]}, "names[0]"),
+    (OBJECTS, {"money": []}, "money"),
+    (OBJECTS, {"animal": ["test.square", 3, {"side": 1}]}, "animal"),
+    (OBJECTS, {"animal": ["no.such", 1, {}]}, "animal"),
+    (OBJECTS, {"square": ["test.square", 3, []]}, "square"),
+    (OBJECTS, {"shape": {}}, "shape"),
+    (UNIONS, {"either": ["Shape", {}]}, "either"),
+    (UNIONS, {"either": 3}, "either"),
+    (Anything(1), {"value": ["object", 1]}, "value"),
+    (Anything(1), {"value": ["dict", 1]}, "value"),
+    (Anything(1), {"value": ["set", [["list", []]]]}, "value"),
+]
+
+
 @pytest.mark.parametrize(
     ("value", "changes", "path"),
-    [
-        (Four(1, "a", 2.0), {"order": "1"}, "order"),
-        (Four(1, "a", 2.0), {"order": None}, "order"),
-        (Four(1, "a", 2.0), {"amount": b""}, "amount"),
-        (Four(1, "a", 2.0), {"customer": GONE}, "customer"),
-        (CONTAINERS, {"items": [{"amount": "1"}, {}]}, "items[1].amount"),
-        (CONTAINERS, {"items": [{"amount": "many"}]}, "items[0].amount"),
-        (CONTAINERS, {"by_name": {"a": {"amount": "1", "currency": 3}}}, "by_name['a'].currency"),
-        (CONTAINERS, {"items": {"a": 1}}, "items"),
-        (CONTAINERS, {"items": "abc"}, "items"),
-        (CONTAINERS, {"pair": [1]}, "pair"),
-        (CONTAINERS, {"by_id": {"no id": []}}, "by_id['no id']"),
-        (CONTAINERS, {"by_name": []}, "by_name"),
-        (CONTAINERS, {"names": [["a"]]}, "names[0]"),
-        (OBJECTS, {"money": []}, "money"),
-        (OBJECTS, {"animal": ["test.square", 3, {"side": 1}]}, "animal"),
-        (OBJECTS, {"animal": ["no.such", 1, {}]}, "animal"),
-        (OBJECTS, {"square": ["test.square", 3, []]}, "square"),
-        (OBJECTS, {"shape": {}}, "shape"),
-        (UNIONS, {"either": ["Shape", {}]}, "either"),
-        (UNIONS, {"either": 3}, "either"),
-        (Anything(1), {"value": ["object", 1]}, "value"),
-        (Anything(1), {"value": ["dict", 1]}, "value"),
-        (Anything(1), {"value": ["set", [["list", []]]]}, "value"),
-    ],
-    ids=lambda each: each if isinstance(each, str) else "",
+    CHANGES,
+    ids=[path for _, _, path in CHANGES],
 )
 def test_bytes_that_do_not_fit_a_field_are_refused(value: object, changes: dict[str, Any], path: str) -> None:
     error = refused(codec.decode, _changed(value, **changes))
@@ -141,7 +144,8 @@ def test_only_a_registered_message_can_be_sent(value: object) -> None:
 )
 def test_a_type_that_cannot_travel_is_named_at_the_first_use(annotation: Any, says: str) -> None:
     fields = {"good": attrs.field(type=int), "bad": attrs.field(type=annotation)}
-    made: Any = message(attrs.make_class("Bad", fields))
+    bad: Any = attrs.make_class("Bad", fields)
+    made: Any = message(bad)
     error = refused(codec.encode, made(1, 2))
     assert says in str(error)
     assert error.field_path in ("bad", "")

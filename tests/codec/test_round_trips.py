@@ -71,13 +71,14 @@ MESSAGES: list[Any] = [
         Access.READ | Access.WRITE,
         "left",
         None,
+        "half",
         Color.RED,
         Path("/tmp/x"),
         PurePosixPath("a/b"),
         1,
         2,
     ),
-    Names(UserId(7), Color.RED, Level.LOW, Access(0), "right", "one", Color.RED, Path(), PurePosixPath(), 1, 2),
+    Names(UserId(7), Color.RED, Level.LOW, Access(0), "right", "one", "on", Color.RED, Path(), PurePosixPath(), 1, 2),
     Containers(
         items=[SOME, SOME],
         row=(1, 2, 3),
@@ -109,7 +110,8 @@ def test_a_message_comes_back_equal(given: Any) -> None:
     back = round_trip(given)
     assert back == given
     assert type(back) is type(given)
-    values = [(getattr(back, each.name), getattr(given, each.name)) for each in attrs.fields(type(given))]
+    kind: Any = given.__class__
+    values = [(getattr(back, each.name), getattr(given, each.name)) for each in attrs.fields(kind)]
     assert [type(value) for value, _ in values] == [type(value) for _, value in values]
 
 

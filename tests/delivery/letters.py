@@ -51,8 +51,9 @@ class BadChannel(Actor):
         for _ in range(self.chance.choice([0, 1, 1, 1, 2])):
             ctx.nursery.start_soon(self.carry, ctx, target, msg)
 
-    async def carry(self, ctx: Context, target: ActorRef, msg: Any) -> None:
+    async def carry(self, ctx: Context, target: ActorRef | None, msg: Any) -> None:
         await trio.sleep(self.chance.choice([0.0, 0.0, 0.1, 1.0]))
+        assert target is not None
         target.tell(msg, sender=ctx.self)
 
 

@@ -259,7 +259,7 @@ async def test_a_stashed_message_is_confirmed_when_it_is_handled_at_last(autojum
         assert read == [1]
 
 
-async def test_a_message_that_is_not_understood_is_a_dead_letter_and_holds_nothing_up(
+async def test_what_is_not_understood_is_a_dead_letter_and_holds_nothing_up(
     autojump_clock: MockClock,
 ) -> None:
     read: list[int] = []

@@ -33,7 +33,7 @@ async def test_workers_share_the_work(autojump_clock: MockClock) -> None:
         await producer.wait_confirmed()
         assert trio.current_time() == 3.0
         assert [len(each) for each in done] == [3, 3, 3]
-        assert sorted(sum(done, [])) == list(range(9))
+        assert sorted(number for each in done for number in each) == list(range(9))
 
 
 async def test_send_waits_until_a_worker_asks(autojump_clock: MockClock) -> None:
@@ -148,16 +148,10 @@ async def test_nothing_is_lost_while_workers_come_and_go(autojump_clock: MockClo
     async with ActorSystem("test") as system:
         producer = await spawn_work_producer(system, "office")
         hiring = await system.spawn(Hiring, producer, done)
-        async with trio.open_nursery() as nursery:
-
-            @nursery.start_soon
-            async def hire_on() -> None:
-                for seconds in [0.1, 1.0, 0.5, 2.0, 0.2, 0.4, 1.5, 3.0, 0.1, 1000.0]:
-                    hiring.tell(seconds)
-                    await trio.sleep(0.25)
-
-            for number in range(30):
-                await producer.send(Letter(number))
+        for at, seconds in enumerate([0.1, 1.0, 0.5, 2.0, 0.2, 0.4, 1.5, 3.0, 0.1, 1000.0]):
+            system.scheduler.once(at / 4, hiring, seconds)
+        for number in range(30):
+            await producer.send(Letter(number))
         await producer.wait_confirmed()
         assert sorted(set(done)) == list(range(30))
         assert len(done) == 30, "what had been done was confirmed"
@@ -183,6 +177,7 @@ async def test_a_producer_of_work_that_stops_makes_dead_letters_of_what_it_has(a
         await hire(system, producer, [], 10.0)
         await producer.send(Letter(1))
         producer.tell(Letter(2))
+        await trio.sleep(1.0)
         with collected(system, DeadLetter) as dead:
             producer.stop()
             await producer.wait_stopped()

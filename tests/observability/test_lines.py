@@ -7,7 +7,7 @@ from typing import Any
 from unicodedata import category
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from loguru import logger
 
@@ -64,6 +64,7 @@ def test_a_line_of_json_has_what_is_known_under_its_own_name_and_the_rest_under_
     }
 
 
+@settings(max_examples=50)
 @given(st.text(), st.text(st.characters()), st.recursive(st.none() | st.floats() | st.integers() | st.text(), st.lists))
 def test_a_line_of_json_stays_one_line_and_json_whatever_is_in_it(message: str, text: str, value: object) -> None:
     line = as_json(message, text=text, value=value)
@@ -87,6 +88,7 @@ def test_an_escape_sequence_is_shown_and_a_second_line_indented() -> None:
 
 def test_text_names_the_actor_once_and_the_correlation_id() -> None:
     assert as_text("paid", actor="/user/ada", correlation_id="7").endswith(" WARNING  [7] /user/ada: paid\n")
+    assert as_text("paid", amount=10, to="Bob\n").endswith(" WARNING  paid amount=10 to=Bob\n    \n")
     assert as_text("/user/ada has started", actor="/user/ada").endswith(" WARNING  /user/ada has started\n")
 
 

@@ -15,7 +15,7 @@ from loguru import logger
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Recorder, collected
+from tests.core.actors import Boom, Do, Hook, Recorder, collected
 from tests.observability.watching import records, sink
 from trioakt import ActorRef, ActorSystem, Context, DeadLetter, OneForOne
 from trioakt.lowlevel import Event
@@ -31,6 +31,16 @@ async def logged(level: int | str = "INFO", **options: Any) -> AsyncGenerator[tu
     system = ActorSystem("bank", extensions=[Correlation()], **options)
     async with open_logging(system, level=level), system:
         yield system, await system.spawn(Recorder, name="ada")
+
+
+def saying(*texts: str) -> Hook:
+    """Make a hook that logs these texts."""
+
+    def hook(ctx: Context) -> None:
+        for text in texts:
+            ctx.log.info(text)
+
+    return hook
 
 
 async def test_what_an_actor_logs_has_its_path_the_correlation_id_and_its_own_particulars() -> None:
@@ -155,7 +165,7 @@ async def test_hostile_values_harm_neither_the_actor_nor_the_log() -> None:
 
     def handle(ctx: Context) -> None:
         ctx.log.info("one %s", Hostile())
-        ctx.log.info("two %s %s", "too few")
+        ctx.log.info(*["two %s %s", "too few"])
         ctx.log.info(Hostile())
         ctx.log.info("x" * 10_000_000, extra={"what": Hostile(), "huge": "y" * 10_000_000})
         ctx.log.info("five\nforged \x1b[2J")
@@ -269,7 +279,7 @@ async def test_a_sink_that_is_slow_does_not_hold_up_the_loop_and_what_it_loses_i
     with sink(write=slow):
         async with open_logging(system, buffer=100) as writer, system:
             ada = await system.spawn(Recorder)
-            await ada.ask(Do(lambda ctx: [ctx.log.info("line %d", number) for number in range(1_000)] and None))
+            await ada.ask(Do(saying(*(f"line {number}" for number in range(1_000)))))
             assert written == []
             assert 899 <= writer.lost <= 900
             lost = writer.lost
@@ -293,7 +303,7 @@ async def test_a_sink_that_raises_costs_its_line_and_nothing_else() -> None:
     with sink(write=failing):
         async with open_logging(system) as writer, system:
             ada = await system.spawn(Recorder)
-            await ada.ask(Do(lambda ctx: [ctx.log.info(text) for text in ("one", "two")] and None))
+            await ada.ask(Do(saying("one", "two")))
     assert writer.lost == 1
     assert [line["message"] for line in records(written)] == ["log lines lost: 1", "two"]
 
@@ -303,10 +313,14 @@ async def test_a_sink_that_hangs_holds_up_the_end_for_its_grace_alone(
 ) -> None:
     monkeypatch.setattr("trioakt.observability.logs._GRACE", 0.05)
     gate, system = threading.Event(), ActorSystem("bank")
-    with sink(write=lambda line: gate.wait(30)):
+
+    def hanging(line: str) -> None:
+        gate.wait(30)
+
+    with sink(write=hanging):
         async with open_logging(system), system:
             ada = await system.spawn(Recorder)
-            await ada.ask(Do(lambda ctx: [ctx.log.info(text) for text in ("one", "two")] and None))
+            await ada.ask(Do(saying("one", "two")))
         gate.set()
         for thread in threading.enumerate():
             if thread.name == "trioakt logs":

@@ -9,7 +9,7 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Echo, Note, Recorder, Sleep
+from tests.core.actors import Boom, Do, Echo, Note, Recorder, Sleep, hang
 from tests.observability.watching import Figures
 from trioakt import ActorFailedError, ActorSystem, Context, OneForOne
 from trioakt.observability import Metrics
@@ -116,7 +116,7 @@ async def test_what_waits_in_mailboxes_is_read_when_it_is_collected() -> None:
     async with measured(figures) as system:
         for _ in range(2):
             ref = await system.spawn(Recorder)
-            ref.tell(Do(lambda ctx: trio.sleep_forever()))
+            ref.tell(Do(hang))
             for _ in range(10):
                 ref.tell(Note())
         await settle()
@@ -195,7 +195,7 @@ async def test_another_thread_may_collect_while_the_system_works() -> None:
     figures = Figures()
     async with measured(figures) as system:
         for _ in range(1_200):  # several steps of the survey
-            (await system.spawn(Recorder)).tell(Do(lambda ctx: trio.sleep_forever()))
+            (await system.spawn(Recorder)).tell(Do(hang))
         (await system.spawn(Echo)).tell("hello")
         await settle()
         depths = await trio.to_thread.run_sync(figures.values, "trioakt.mailbox.depth")
@@ -213,7 +213,7 @@ async def test_a_loop_that_is_held_up_gives_another_thread_what_was_last_seen(mo
     seen: list[dict[tuple[str, ...], float]] = []
     async with measured(figures) as system:
         ref = await system.spawn(Recorder)
-        ref.tell(Do(lambda ctx: trio.sleep_forever()))
+        ref.tell(Do(hang))
         ref.tell(Note())
         await settle()
         assert figures.values("trioakt.mailbox.depth") == {("Recorder", "bank"): 1}

@@ -29,12 +29,11 @@ from trioakt.observability import Metrics, PrometheusEndpoint, serve_prometheus
 
 
 @contextmanager
-def provided() -> Generator[tuple[MeterProvider, CollectorRegistry]]:
-    """Give a meter provider and the registry that its figures are in."""
-    registry = CollectorRegistry()
-    provider = MeterProvider(metric_readers=[PrometheusMetricReader(registry=registry)])
+def provided() -> Generator[MeterProvider]:
+    """Give a meter provider whose figures are in the default registry of prometheus_client."""
+    provider = MeterProvider(metric_readers=[PrometheusMetricReader()])
     try:
-        yield provider, registry
+        yield provider
     finally:
         provider.shutdown()
 
@@ -63,10 +62,10 @@ async def fetch(url: str, accept: str = "") -> Answer:
 
 
 async def test_the_page_shows_what_a_system_does() -> None:
-    with provided() as (provider, registry):
+    with provided() as provider:
         async with (
             ActorSystem("bank", extensions=[Metrics(provider)]) as system,
-            serve_prometheus(port=0, registry=registry) as endpoint,
+            serve_prometheus(port=0) as endpoint,
         ):
             ada = await system.spawn(Recorder)
             ada.tell(Note())
@@ -182,15 +181,17 @@ async def prometheus(target: PrometheusEndpoint, folder: Path) -> AsyncGenerator
         f"--web.listen-address=127.0.0.1:{port}",
         "--log.level=warn",
     ]
-    with (folder / "log").open("wb") as log, subprocess.Popen(command, stdout=log, stderr=log) as process:
-        try:
-            yield f"http://127.0.0.1:{port}/api/v1/query"
-        finally:
-            process.terminate()
-            with trio.CancelScope(shield=True, deadline=trio.current_time() + 10) as patience:
-                await trio.to_thread.run_sync(process.wait, abandon_on_cancel=True)
+    process = await trio.lowlevel.open_process(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}/api/v1/query"
+    finally:
+        process.terminate()
+        with trio.CancelScope(shield=True):
+            with trio.move_on_after(10) as patience:
+                await process.wait()
             if patience.cancelled_caught:
                 process.kill()
+                await process.wait()
 
 
 async def sample(api: str, query: str) -> float:
@@ -208,10 +209,10 @@ async def sample(api: str, query: str) -> float:
 
 
 async def test_a_real_prometheus_scrapes_it(tmp_path: Path) -> None:
-    with provided() as (provider, registry):
+    with provided() as provider:
         async with (
             ActorSystem("bank", extensions=[Metrics(provider)]) as system,
-            serve_prometheus(port=0, registry=registry) as endpoint,
+            serve_prometheus(port=0) as endpoint,
             prometheus(endpoint, tmp_path) as api,
         ):
             ada = await system.spawn(Recorder)

@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep
+from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, hang
 from tests.observability.watching import Spans
 from trioakt import Actor, ActorFailedError, ActorRef, ActorSystem, Bounded, Context, MailboxFullError
 from trioakt.observability import Tracing
@@ -169,7 +169,7 @@ async def test_an_ask_that_finds_no_room_ends_its_span() -> None:
     spans = Spans()
     async with traced(spans) as system:
         ada = await system.spawn(Back, mailbox=Bounded(1))
-        ada.tell(Do(lambda ctx: trio.sleep_forever()))
+        ada.tell(Do(hang))
         await settle()
         ada.tell(Note())
         with pytest.raises(MailboxFullError):
@@ -184,7 +184,7 @@ async def test_a_handler_that_is_cancelled_has_not_failed() -> None:
     spans = Spans()
     async with traced(spans) as system:
         ada = await system.spawn(Back)
-        ada.tell(Do(lambda ctx: trio.sleep_forever()))
+        ada.tell(Do(hang))
         await settle()
         ada.kill()
         await ada.wait_stopped()

@@ -1,4 +1,4 @@
-"""What the tests of the observability share: sinks that keep what is logged, and readers that keep figures and spans."""
+"""What these tests share: sinks that keep what is logged, and readers that keep figures and spans."""
 
 from __future__ import annotations
 
@@ -9,7 +9,12 @@ from typing import Any
 
 from loguru import logger
 from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import HistogramDataPoint, InMemoryMetricReader, NumberDataPoint
+from opentelemetry.sdk.metrics.export import (
+    ExponentialHistogramDataPoint,
+    HistogramDataPoint,
+    InMemoryMetricReader,
+    NumberDataPoint,
+)
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -21,7 +26,7 @@ from trioakt.observability import json_line
 
 @contextmanager
 def sink(
-    line_format: Callable[[Mapping[str, Any]], str] = json_line, write: Callable[[str], object] | None = None
+    line_format: Callable[[Mapping[str, Any]], str] = json_line, write: Callable[[str], None] | None = None
 ) -> Generator[list[str]]:
     """Give what a sink of loguru is given while the block lasts; no other sink is there."""
     lines: list[str] = []
@@ -38,6 +43,9 @@ def records(lines: list[str]) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+Point = NumberDataPoint | HistogramDataPoint | ExponentialHistogramDataPoint
+
+
 class Figures:
     """A meter provider whose figures are read when they are asked for."""
 
@@ -45,11 +53,11 @@ class Figures:
         self._reader = InMemoryMetricReader()
         self.provider = MeterProvider(metric_readers=[self._reader])
 
-    def points(self, name: str) -> dict[tuple[str, ...], NumberDataPoint | HistogramDataPoint]:
+    def points(self, name: str) -> dict[tuple[str, ...], Point]:
         """Return the points of a metric by the values of their attributes, in the order of the names of those."""
         data = self._reader.get_metrics_data()
         return {
-            tuple(str(value) for _, value in sorted((point.attributes or {}).items())): point  # type: ignore[misc]
+            tuple(str(value) for _, value in sorted((point.attributes or {}).items())): point
             for resource in (data.resource_metrics if data else ())
             for scope in resource.scope_metrics
             for metric in scope.metrics

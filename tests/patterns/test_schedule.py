@@ -31,6 +31,7 @@ from trioakt import (
 )
 from trioakt.patterns.rhythm import Agenda, Every
 from trioakt.patterns.schedule import Missing
+from trioakt.testing import open_test_system
 
 
 class Clock(Actor):
@@ -411,3 +412,18 @@ def test_what_is_put_and_discarded_again_and_again_does_not_pile_up() -> None:
     for number in range(10_000):
         agenda.put(number % 2, float(number))
     assert len(vars(agenda)["_heap"]) < 100
+
+
+async def test_a_tick_of_its_own_that_waits_when_an_actor_stops_is_no_dead_letter(autojump_clock: MockClock) -> None:
+    class Ticking(Actor):
+        async def pre_start(self, ctx: Context) -> None:
+            ctx.schedule_every(1.0, "tick")
+
+        async def receive(self, ctx: Context, msg: object) -> None:
+            await trio.sleep(2.5)
+
+    async with open_test_system() as system:
+        ref = await system.spawn(Ticking)
+        ref.tell("work")
+        await trio.sleep(2)
+        assert ref.statistics().depth == 1

@@ -12,6 +12,11 @@ class Got:
     text: str
 
 
+@message
+class Length:
+    value: int
+
+
 async def spell(number: int) -> str:
     return str(number)
 
@@ -42,3 +47,15 @@ async def test_a_wrapper_takes_what_the_function_returns() -> None:
         counter = await system.spawn(Recorder)
         await counter.ask(Do(begin))
         assert {await probe.expect(object) for _ in range(3)} == {0, 10, "77"}
+
+
+async def test_a_process_takes_what_its_function_takes() -> None:
+    def begin(ctx: Context) -> None:
+        ctx.pipe_process_to(probe.ref, len, "seven", wrap=Length)
+        ctx.pipe_process_to(probe.ref, len, 7)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+    async with open_test_system() as system:
+        probe = await Probe.spawn(system)
+        actor = await system.spawn(Recorder)
+        await actor.ask(Do(begin))
+        assert {type(await probe.expect(object, within=30)) for _ in range(2)} == {Length, PipeFailed}

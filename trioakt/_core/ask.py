@@ -69,6 +69,9 @@ class Ask(Envelope):
     asked: ClassVar[bool] = True
     """Whether somebody asked; false for a message of the toolkit that only wants to know when it has been handled."""
 
+    lapses: ClassVar[bool] = False
+    """Whether it means nothing once the life of its actor is over: then it is no dead letter."""
+
     def __init__(
         self,
         message: Any,

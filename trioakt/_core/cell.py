@@ -13,7 +13,7 @@ from trio.lowlevel import checkpoint, current_task, wait_task_rescheduled
 from trioakt._core.ask import Ask, AskerGoneError, actor_failed, reschedule
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import ActorPassivated, DeadLetterReason, MailboxHigh
+from trioakt._core.events import DeadLetterReason, MailboxHigh
 from trioakt._core.life import Life
 from trioakt._core.mailbox import NO_MAIL, UnboundedQueue
 from trioakt._core.message import Envelope, Notice, PoisonPill, Terminated, TerminationCause, message_info
@@ -95,7 +95,6 @@ class Cell(Life):
                 self.command(Order.KILL)
             case Passivate():
                 if self.at_rest:
-                    self.publish(ActorPassivated)
                     self.command(Order.STOP, cause=TerminationCause.PASSIVATED)
             case Reinstate():
                 reinstate(self)

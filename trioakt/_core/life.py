@@ -14,8 +14,9 @@ from trioakt._core.actor import Actor
 from trioakt._core.ask import actor_failed
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import ActorFailed, ActorRestarted, ActorStarted, ActorStopped, DeadLetterReason
+from trioakt._core.events import ActorFailed, ActorPassivated, ActorRestarted, ActorStarted, ActorStopped, DeadLetterReason
 from trioakt._core.mailbox import NO_MAIL
+from trioakt._core.message import TerminationCause
 from trioakt._core.orders import Order, State
 from trioakt._core.possessions import Possessions
 from trioakt._core.standing import Standing
@@ -243,6 +244,8 @@ class Life(Standing):
             self.restart.round.leave(self)
         self.leave_tree()
         if self.started:
+            if self.cause == TerminationCause.PASSIVATED:
+                self.publish(ActorPassivated)
             self.publish(ActorStopped, self.cause)
         watchers, self.watchers = self.watchers or {}, None
         for watcher in watchers:

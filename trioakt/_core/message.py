@@ -93,14 +93,14 @@ class Request(Generic[R_co]):
 
 
 @overload
-@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, attrs.Factory))
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def message(cls: type[T], /) -> type[T]: ...
 @overload
-@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, attrs.Factory))
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def message(
     *, name: str | None = None, version: int = 1, cancellable: bool = False
 ) -> Callable[[type[T]], type[T]]: ...
-@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field, attrs.Factory))
+@dataclass_transform(frozen_default=True, field_specifiers=(attrs.field,))
 def message(
     cls: type[T] | None = None, /, *, name: str | None = None, version: int = 1, cancellable: bool = False
 ) -> type[T] | Callable[[type[T]], type[T]]:

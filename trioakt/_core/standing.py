@@ -112,7 +112,7 @@ class Standing:
 
     def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
         """Make an envelope a dead letter and end its asker's wait."""
-        if envelope.__class__ is Notice:
+        if envelope.__class__ is Notice or (isinstance(envelope, Ask) and envelope.lapses and reason in _OVER):
             return
         if isinstance(envelope, Ask) and envelope.pending:
             envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
@@ -275,4 +275,5 @@ def kind_of(factory: Callable[..., object]) -> str:
 
 HIGH = 10_000
 """Messages that may wait before ``MailboxHigh`` is published; again at each doubling."""
+_OVER = (DeadLetterReason.STOPPED, DeadLetterReason.ASKER_GONE)
 _NO_CHILDREN: dict[str, Any] = {}

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from trioakt.codec.faults import Fault, at, describe, shorten
+from trioakt.codec.depth import check_bytes, check_plain
+from trioakt.codec.faults import Fault, at, describe, shorten, unexpected
 from trioakt.codec.forms import Forms
 from trioakt.codec.packing import check_packable, pack, pack_wide, unpack
 from trioakt.codec.refs import RefCodec
-from trioakt.codec.scan import check_depth
 from trioakt.errors import CodecError
 from trioakt.lowlevel import registration
 
@@ -52,10 +52,14 @@ class Codec:
             CodecError: It is not registered, a value cannot travel, or the bytes pass a limit.
         """
         try:
-            data = pack(self._quick.write(message))
-            check_depth(data, self._max_depth)
-        except OverflowError:
-            data = self._encode_wide(message)
+            name, version, body = self._quick.writer(message.__class__)
+            plain = name, version, body.write(message)
+            try:
+                data = pack(plain)
+            except OverflowError:
+                data = pack_wide(plain)
+            if body.depth is None or body.depth >= self._max_depth:
+                check_plain(plain, data, self._max_depth)
         except Exception as error:
             self._explain_write(message, error)
         if len(data) > self._max_size:
@@ -73,23 +77,19 @@ class Codec:
         try:
             if len(held) > self._max_size:
                 raise ValueError(f"{len(held)} bytes are more than {self._max_size}")
-            check_depth(held, self._max_depth)
-            name, version, body = unpack(held)
+            check_bytes(held, self._max_depth)
+            name, version, fields = plain = unpack(held)
         except Exception as error:
             raise CodecError(f"this is not a message: {describe(error)}") from error
         try:
-            return self._quick.read(name, version, body)
+            body = self._quick.reader(name, version)
+            if body.depth is None or body.depth >= self._max_depth:
+                check_plain(plain, held, self._max_depth)
+            if fields.__class__ is not dict:
+                raise unexpected("a dict of fields", fields)
+            return body.read(fields, None)
         except Exception as error:
             self._explain_read(held, error)
-
-    def _encode_wide(self, message: object) -> bytes:
-        """Encode a message that holds an int beyond 64 bits, which MessagePack has not."""
-        try:
-            data = pack_wide(self._quick.write(message))
-            check_depth(data, self._max_depth)
-        except Exception as error:
-            self._explain_write(message, error)
-        return data
 
     def _explain_write(self, message: object, error: Exception) -> NoReturn:
         """Write once more with care, to say where it fails."""

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, cast
 
 from trioakt.codec.faults import at, shorten, unexpected
-from trioakt.codec.form import ARRAYS, Form
+from trioakt.codec.form import ARRAYS, Form, depth_over
 
 Items = Iterable[tuple[Any, Any]]
 _GIVEN: tuple[type[Any], ...] = (*ARRAYS, deque)
@@ -43,7 +43,7 @@ def array_form(item: Form, kind: type[Any], *, careful: bool) -> Form:
             return kind(values)
         return kind(_each(read_item, values, None) if careful else [read_item(value, None) for value in values])
 
-    return Form(write, read, kind, kind.__name__)
+    return Form(write, read, kind, kind.__name__, depth=depth_over([item]))
 
 
 def tuple_form(items: list[Form], *, careful: bool) -> Form:
@@ -64,7 +64,7 @@ def tuple_form(items: list[Form], *, careful: bool) -> Form:
         pairs = paired(reads, values)
         return tuple(_each(_apply, pairs, None) if careful else [convert(value, None) for convert, value in pairs])
 
-    return Form(write, read, tuple, "tuple")
+    return Form(write, read, tuple, "tuple", depth=depth_over(items))
 
 
 def _apply(pair: tuple[Callable[..., Any], Any], *rest: Any) -> Any:
@@ -93,7 +93,7 @@ def dict_form(key: Form, value: Form, kind: type[Any], *, careful: bool) -> Form
             return kind(_each_item(read_key, read_value, values.items(), None))
         return kind({read_key(each, None): read_value(held, None) for each, held in values.items()})
 
-    return Form(write, read, kind, "dict")
+    return Form(write, read, kind, "dict", depth=depth_over([key, value]))
 
 
 def _each_item(
@@ -116,7 +116,7 @@ def _pairs_form(key: Form, value: Form, kind: type[Any], *, careful: bool) -> Fo
     def read(values: Any, _: Any = None) -> Any:
         return kind(values if values.__class__ is dict else pairs.read(values, None))
 
-    return Form(write, read, kind, "dict")
+    return Form(write, read, kind, "dict", depth=depth_over([pairs]))
 
 
 def optional_form(form: Form) -> Form:
@@ -129,4 +129,4 @@ def optional_form(form: Form) -> Form:
     def read(value: Any, _: Any = None) -> Any:
         return None if value is None else read_it(value, None)
 
-    return Form(write, read, object, "optional")
+    return Form(write, read, object, "optional", depth=form.depth)

@@ -17,7 +17,7 @@ class Dynamic:
     """Marks each value with what it is: scalars are bare, messages are triples, all else is ``[label, data]``."""
 
     def __init__(self, messages: Messages, refs: list[Form], *, careful: bool) -> None:
-        self.form = Form(self._write, self._read, object, "any")
+        self.form = Form(self._write, self._read, object, "any", depth=None)
         self._messages = messages
         arrays = [array_form(self.form, kind, careful=careful) for kind in (list, tuple, set, frozenset)]
         self._maps = dict_form(LEAVES[str], self.form, dict, careful=careful)

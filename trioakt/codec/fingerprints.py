@@ -6,9 +6,9 @@ from enum import Enum
 from hashlib import sha256
 from typing import Any, Literal, get_args, get_origin
 
+from trioakt.codec.annotations import members_of
 from trioakt.codec.faults import Fault
 from trioakt.codec.fields import fields_of, has_fields
-from trioakt.codec.forms import members_of
 from trioakt.errors import CodecError
 from trioakt.lowlevel import registration
 
@@ -58,9 +58,9 @@ def _class(kind: Any, cls: Any, above: frozenset[Any]) -> str:
     if Enum in cls.__mro__:
         return f"{cls.__name__}<{', '.join(sorted(cls.__members__))}>"
     if has_fields(cls) and kind not in above:
-        return cls.__name__ + _fields(kind, above | {kind})
-    return str(cls.__name__)
+        return f"{cls.__name__}" + _fields(kind, above | {kind})
+    return f"{cls.__name__}"
 
 
 def _literal(value: object) -> str:
-    return value.name if isinstance(value, Enum) else repr(value)
+    return str(value.name) if isinstance(value, Enum) else repr(value)

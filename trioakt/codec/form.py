@@ -5,7 +5,7 @@ Plain data is what MessagePack holds: ``None``, ``bool``, ``int``, ``float``, ``
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -26,6 +26,7 @@ class Form:
         label: What marks such a value in a union.
         is_key: Whether its plain data is a scalar that can be the key of a dict.
         exact: Classes whose objects pass both ways as they are.
+        depth: How deep its plain data nests at most; ``None`` when the type does not tell.
     """
 
     write: Write
@@ -34,6 +35,17 @@ class Form:
     label: str
     is_key: bool = False
     exact: frozenset[type[Any]] = frozenset()
+    depth: int | None = 0
+
+
+def depth_over(inner: Iterable[Form]) -> int | None:
+    """Return the depth of a container of these."""
+    depth = 0
+    for form in inner:
+        if form.depth is None:
+            return None
+        depth = max(depth, form.depth)
+    return depth + 1
 
 
 ARRAYS: tuple[type[Any], ...] = (list, tuple, set, frozenset)

@@ -6,17 +6,17 @@ import collections
 import collections.abc as abc
 from enum import Enum
 from threading import RLock
-from types import UnionType
-from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin, is_typeddict
+from typing import Any, Literal, TypeVar, get_args, get_origin, is_typeddict
 
 import attrs
 
+from trioakt.codec.annotations import members_of, plain_type
 from trioakt.codec.bodies import careful_body, quick_body
 from trioakt.codec.containers import array_form, dict_form, optional_form, tuple_form
 from trioakt.codec.dynamic import Dynamic
 from trioakt.codec.faults import Fault, at
 from trioakt.codec.fields import fields_of, has_fields
-from trioakt.codec.form import Form
+from trioakt.codec.form import Form, depth_over
 from trioakt.codec.leaves import LEAVES, SCALARS, enum_form, literal_form
 from trioakt.codec.messages import Messages
 from trioakt.codec.objects import interface_form, object_form
@@ -41,36 +41,6 @@ _DICTS: dict[Any, type[Any]] = {
 }
 _FOREIGN = {"builtins", "collections", "collections.abc", "typing"}
 """Where no class can be the base of a message."""
-
-
-def plain_type(kind: Any) -> Any:
-    """Take off what says nothing about the bytes: ``Annotated``, ``Final``, ``NewType``, aliases."""
-    while True:
-        origin = get_origin(kind)
-        if origin is Annotated or origin is Final:
-            kind = get_args(kind)[0]
-        elif isinstance(kind, NewType):
-            kind = kind.__supertype__
-        elif hasattr(kind, "__value__") and not isinstance(kind, type):
-            kind = kind.__value__
-        else:
-            return kind
-
-
-def members_of(kind: Any) -> list[Any]:
-    """Return the members of a union, those of unions inside it too; a type that is none is its only member.
-
-    A literal of several types counts as a union of literals.
-    """
-    kind = plain_type(kind)
-    if get_origin(kind) in (Union, UnionType):
-        return list(dict.fromkeys(each for member in get_args(kind) for each in members_of(member)))
-    if get_origin(kind) is Literal:
-        values = get_args(kind)
-        return [
-            Literal[tuple(each for each in values if type(each) is one)] for one in dict.fromkeys(map(type, values))
-        ]
-    return [kind]
 
 
 class Forms:
@@ -127,6 +97,7 @@ class Forms:
                     lambda value, _: self.body(kind).read(value, None),
                     cls,
                     cls.__name__,
+                    depth=None,
                 )
             self._open.add(kind)
             try:
@@ -142,7 +113,8 @@ class Forms:
             with at(f".{field.key}"):
                 forms.append(self.of(field.type))
         quick = attrs.has(cls) and not self._careful
-        return Form(*(quick_body if quick else careful_body)(cls, fields, forms), cls, cls.__name__)
+        write, read = (quick_body if quick else careful_body)(cls, fields, forms)
+        return Form(write, read, cls, cls.__name__, depth=depth_over(forms))
 
     def _make(self, kind: Any) -> Form:
         members = members_of(kind)

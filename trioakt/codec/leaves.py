@@ -8,7 +8,7 @@ from decimal import Decimal
 from enum import Enum, Flag
 from operator import attrgetter
 from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from msgspec import convert
@@ -133,7 +133,7 @@ def _write_date(value: date) -> str:
 
 _INT = Form(_write_int, read_int, int, "int", is_key=True, exact=frozenset({int, bool}))
 _FLOAT = Form(_write_float, _read_float, float, "float", is_key=True, exact=frozenset({float}))
-_COMPLEX = Form(_write_complex, _read_complex, complex, "complex")
+_COMPLEX = Form(_write_complex, _read_complex, complex, "complex", depth=1)
 _BYTEARRAY = Form(_write_bytearray, _read_bytearray, bytearray, "bytearray")
 _TIMEDELTA = Form(_write_timedelta, _read_timedelta, timedelta, "timedelta", is_key=True)
 
@@ -182,7 +182,7 @@ def enum_form(kind: type[Enum]) -> Form:
 
 def literal_form(values: tuple[Any, ...]) -> Form:
     """Return the form of ``Literal[...]`` with values of one type; members of enums go by their names."""
-    kind = cast("type[Any]", type(values[0]))
+    kind = values[0].__class__
     known = {value.name if isinstance(value, Enum) else value: value for value in values}
     wanted = f"one of {values!r}"
 

@@ -36,7 +36,7 @@ def object_form(cls: type, body: Form, messages: Messages) -> Form:
             raise unexpected("a dict of fields", fields)
         return _read_other(cls, value, messages)
 
-    return Form(write, read, cls, name)
+    return Form(write, read, cls, name, depth=None)
 
 
 def interface_form(cls: type, messages: Messages) -> Form:
@@ -46,6 +46,7 @@ def interface_form(cls: type, messages: Messages) -> Form:
         lambda value, _: _read_other(cls, value, messages),
         cls,
         cls.__name__,
+        depth=None,
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.msgpack import Ext
 
 from trioakt.codec.faults import Fault, shorten, unexpected
-from trioakt.codec.form import Form
+from trioakt.codec.form import Form, depth_over
 
 
 def union_form(arms: list[Form], scalars: frozenset[type[Any]]) -> Form:
@@ -44,4 +44,4 @@ def union_form(arms: list[Form], scalars: frozenset[type[Any]]) -> Form:
             raise Fault(f"expected {wanted}, got {shorten(repr(label))}")
         return by_label[label].read(held, None)
 
-    return Form(write, read, object, "union")
+    return Form(write, read, object, "union", depth=depth_over(arms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from itertools import count
@@ -77,8 +78,7 @@ class _Consumer(Actor):
 
     def pre_start(self, ctx: CoreContext) -> None:
         ctx.watch(self._terms.to)
-        if self._terms.source is not None:
-            ctx.nursery.start_soon(self._join, ctx, self._terms.source)
+        ctx.nursery.start_soon(self._stay, ctx)
 
     def receive(self, ctx: CoreContext, msg: Any) -> None:
         match msg:
@@ -149,11 +149,20 @@ class _Consumer(Actor):
             return message
         return wrap(Delivery(message, channel.producer_id, arrived.stream, arrived.sequence))
 
-    async def _join(self, ctx: CoreContext, source: ActorRef) -> None:
-        while True:
-            if source.is_alive:
-                tell(ctx, source, Join())
+    async def _stay(self, ctx: CoreContext) -> None:
+        """Ask for work, where it comes from such a producer. An actor with a task is not at rest: nobody evicts it."""
+        while self._terms.source is not None:
+            tell(ctx, self._terms.source, Join())
             await trio.sleep(_JOIN_EVERY)
+        await trio.sleep_forever()
+
+
+class _Handover(Ask):
+    """A message that was told, as far as its actor can see; the consumer notices how its handler ends."""
+
+    __slots__ = ()
+
+    asked = False
 
 
 async def _handled(to: ActorRef, message: object) -> None:
@@ -162,7 +171,7 @@ async def _handled(to: ActorRef, message: object) -> None:
     Raises:
         TrioaktError: It failed or refused, or had no room.
     """
-    slot = Ask(message, None, None, float("inf"), to.recipient)
+    slot = _Handover(message, None, None, math.inf, to.recipient)
     to.recipient.deliver(slot)
     try:
         await slot.wait()
@@ -192,7 +201,7 @@ async def spawn_consumer(
 
     Args:
         spawner: A system or a context: the parent.
-        to: The actor that handles the messages; a restart of it changes nothing.
+        to: The actor of this process that handles the messages; a restart of it changes nothing.
         window: Messages, or parts of large ones, that may be on the way or wait here, for each producer.
         max_size: Bytes of the largest encoded message that is taken.
         wrap: Makes what the actor gets out of a ``Delivery``, for one that wants to know the number of a message.
@@ -224,7 +233,7 @@ async def spawn_worker(
 
     Args:
         spawner: A system or a context: the parent.
-        to: The actor that does the work; a restart of it changes nothing.
+        to: The actor of this process that does the work; a restart of it changes nothing.
         source: The producer, from ``spawn_work_producer``.
         window: Messages, or parts of large ones, that it takes at a time.
         max_size: As ``spawn_consumer``.

@@ -245,21 +245,29 @@ class Intake(Actor):
     async def _accept(self) -> None:
         """Accept what is in demand; where there is a queue, nothing counts before it is in there."""
         self._take_from_line()
-        error = await self._store(self._storing)
-        batch, self._storing = self._storing, []
+        batch = self._storing
+        error = await self._store(batch)
         if error is not None:
             self.next_number = batch[0].number
         for entry in batch:
-            if error is not None:
-                self._refuse(entry, error)
-                continue
-            self._open[entry.number] = entry
-            if self.terms.queue is not None:
-                entry.message = None
-            if entry.early:
-                _answer(entry)
-            self.place(entry)
+            if error is not None:  # there may be room for some of them
+                entry.number = self.next_number
+                refusal = await self._store([entry])
+                if refusal is not None:
+                    self._refuse(entry, refusal)
+                    continue
+                self.next_number += entry.parts
+            self._accepted(entry)
+        self._storing = []
         self._look_at_marks()
+
+    def _accepted(self, entry: Entry) -> None:
+        self._open[entry.number] = entry
+        if self.terms.queue is not None:
+            entry.message = None
+        if entry.early:
+            _answer(entry)
+        self.place(entry)
 
     def _take_from_line(self) -> None:
         """Take out of the line what is in demand, and number it."""
@@ -293,7 +301,7 @@ class Intake(Actor):
         changes: list[Change] = [Forget(producer_id, done)] if done else []
         if batch:
             messages = [Stored(entry.number, entry.chunk, entry.data or b"") for entry in batch]
-            changes.append(Append(producer_id, messages, self.next_number - 1))
+            changes.append(Append(producer_id, messages, batch[-1].number + batch[-1].parts - 1))
         outcomes: list[QueueError | None] = []
         try:
             with trio.CancelScope(shield=True):  # a second at most; then it is known what is stored

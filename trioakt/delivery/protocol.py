@@ -121,7 +121,7 @@ Reply = Grant | Lost | Superseded
 
 def tell(ctx: CoreContext, ref: ActorRef | None, message: object) -> None:
     """Tell the other end, if there is anything to tell; what it cannot take now counts as lost on the way."""
-    if message is None or ref is None:
+    if message is None or ref is None or not ref.is_alive:
         return
     try:
         ref.tell(message, sender=ctx.self)

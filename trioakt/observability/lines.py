@@ -45,8 +45,8 @@ def json_line(record: Mapping[str, Any]) -> str:
 def text_line(record: Mapping[str, Any]) -> str:
     """Format a record as text for people: ``logger.add(sys.stderr, format=text_line)``.
 
-    What does not fit in a line follows indented, the traceback of an exception too; control characters are shown and
-    never sent to a terminal.
+    It has time, level, correlation id, actor, message, and what else was bound as ``name=value``. What does not fit in
+    a line follows indented, the traceback of an exception too; control characters are shown, never sent to a terminal.
     """
     fields = _fields(record)
     time = record["time"].isoformat(sep=" ", timespec="milliseconds")
@@ -56,6 +56,8 @@ def text_line(record: Mapping[str, Any]) -> str:
         text = f"{actor}: {text}"
     if correlation is not None:
         text = f"[{correlation}] {text}"
+    for name, value in cast("dict[str, object]", fields.get("extra", {})).items():
+        text += f" {name}={value}"
     if isinstance(failure, dict):
         text += f"\n{cast('dict[str, str]', failure)['traceback'].rstrip()}"
     cast("dict[str, Any]", record)["trioakt_line"] = _visible(text)

@@ -58,29 +58,29 @@ class Tracing(Instrument):
 
 
 @lru_cache(maxsize=1024)
-def _telling(kind: str, message: type[object]) -> Mapping[str, str]:
+def _telling(kind: str, message: str) -> Mapping[str, str]:
     """Say in the words of OpenTelemetry's conventions for messaging what is handled."""
     return {
         "messaging.system": "trioakt",
         "messaging.operation.type": "process",
         "messaging.operation.name": "process",
         "messaging.destination.template": kind,
-        "trioakt.message.type": message.__qualname__,
+        "trioakt.message.type": message,
     }
 
 
 @lru_cache(maxsize=1024)
-def _asking(kind: str, message: type[object]) -> Mapping[str, str]:
+def _asking(kind: str, message: str) -> Mapping[str, str]:
     """Say in the words of its conventions for calls what is asked."""
-    return {"rpc.system": "trioakt", "rpc.service": kind, "rpc.method": message.__qualname__}
+    return {"rpc.system": "trioakt", "rpc.service": kind, "rpc.method": message}
 
 
 def _start(tracer: Tracer, role: SpanKind, ref: ActorRef, kind: str, envelope: Envelope, cause: Context | None) -> Span:
-    message: type[object] = type(envelope.message)
+    message = type(envelope.message).__qualname__
     if role is SpanKind.CONSUMER:
         name, attributes = f"process {kind}", _telling(kind, message)
     else:
-        name, attributes = f"{kind}/{message.__qualname__}", _asking(kind, message)
+        name, attributes = f"{kind}/{message}", _asking(kind, message)
     span = tracer.start_span(name, cause, role, attributes)
     if span.is_recording():
         span.set_attribute("trioakt.actor.path", ref.path)

@@ -71,16 +71,16 @@ def pipe_process_to(
 ) -> None:
     """Run a function in a worker process of this life of the actor, and tell its result."""
     _check_callable(fn)
-    errand: bytes | Exception
+    errand: bytes | TypeError
     try:
         errand = pack(fn, *args)
-    except Exception as error:
+    except TypeError as error:
         errand = error
     pipe_to(ctx, ref, _run_in_process, (ctx, errand), breaker=breaker, wrap=wrap)
 
 
-async def _run_in_process(ctx: CoreContext, errand: bytes | Exception) -> Any:
-    if isinstance(errand, Exception):
+async def _run_in_process(ctx: CoreContext, errand: bytes | TypeError) -> Any:
+    if isinstance(errand, TypeError):
         raise errand
     return await ctx.system.service(WorkerPools).run(ctx, errand)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 import trio
 
 from trioakt.patterns import worker
-from trioakt.patterns.worker import HEADER, MAIN
+from trioakt.patterns.worker import HEADER, MAIN, dumps
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreContext, CoreSystem
@@ -187,9 +187,9 @@ def pack(fn: Callable[..., object], *args: object) -> bytes:
     """Pickle a function with its arguments.
 
     Raises:
-        Exception: One of them cannot be pickled.
+        TypeError: One of them cannot be pickled.
     """
-    return pickle.dumps((fn, args))
+    return dumps((fn, args), "the function or one of its arguments cannot be pickled")
 
 
 def unpack(answer: bytes) -> Any:

@@ -65,6 +65,14 @@ class _Tick(Ask):
         return self._is_over()
 
 
+class _OwnTick(_Tick):
+    """A tick that an actor has made for itself: it ends with that life of the actor, like the schedule."""
+
+    __slots__ = ()
+
+    lapses = True
+
+
 class Schedule:
     """One schedule; get it from ``system.scheduler`` or ``ctx.schedule_once``, ``schedule_every``, ``schedule_cron``.
 
@@ -167,7 +175,8 @@ class Schedule:
     def _tell(self) -> None:
         envelope: Envelope = Envelope(self.message)
         if self._context is not None or self.missed == "coalesce":
-            envelope = self._tick = _Tick(self.message, self.ref, self.is_over)
+            kind = _Tick if self._context is None else _OwnTick
+            envelope = self._tick = kind(self.message, self.ref, self.is_over)
         try:
             self.ref.recipient.deliver(envelope)
         except MailboxFullError:

@@ -82,9 +82,21 @@ def _run(frame: bytes, main: tuple[str, str]) -> bytes:
     """Return the result, or what is known of the exception; anything but an ``Exception`` ends the process."""
     try:
         fn, args = _Errand(frame, main).load()
-        return pickle.dumps((True, fn(*args)))
+        return dumps((True, fn(*args)), "its result cannot be pickled")
     except Exception as error:
         return pickle.dumps((False, describe(error)))
+
+
+def dumps(what: object, complaint: str) -> bytes:
+    """Pickle something.
+
+    Raises:
+        TypeError: It cannot be pickled; pickle itself has several exceptions for that, some of which say little.
+    """
+    try:
+        return pickle.dumps(what)
+    except Exception as error:
+        raise TypeError(f"{complaint}: {error}") from error
 
 
 def describe(error: Exception) -> tuple[bytes | None, str, str]:

@@ -7,16 +7,12 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class Record(NamedTuple):
-    """One stored event or snapshot.
-
-    Attributes:
-        sequence: The number of the event among those of its identity, from 1 on; of a snapshot, that of the last event
-            in it.
-        data: What was given to be stored.
-    """
+    """One stored event or snapshot."""
 
     sequence: int
+    """The number of the event among those of its identity, from 1 on; of a snapshot, that of the last event in it."""
     data: bytes
+    """What was given to be stored."""
 
 
 @runtime_checkable

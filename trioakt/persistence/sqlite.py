@@ -149,7 +149,7 @@ async def open_sqlite_journal(path: str | PathLike[str]) -> AsyncGenerator[Sqlit
     nor the loss of power takes it away. Several processes may write to the same file; each waits for the others, at
     most 5 seconds. The file must be on a local disk.
 
-    Opening checks the whole file, which takes a second or so for each gigabyte. Files are read and written in threads.
+    Opening checks the whole file, which takes a few seconds for each gigabyte. Files are read and written in threads.
 
     Args:
         path: The file; beside it SQLite keeps two more, ``-wal`` and ``-shm``, while it is open.

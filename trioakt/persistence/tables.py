@@ -72,13 +72,15 @@ class Tables:
         """
         try:
             with self._errors():
-                return self._transaction(changes)
+                outcomes = self._transaction(changes)
         except Exception as error:
             if len(changes) == 1:
                 return [error]
             if _is_busy(error):
                 return [JournalError(*error.args) for _ in changes]
             return [outcome for change in changes for outcome in self.commit([change])]
+        self.commits += 1
+        return outcomes
 
     def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
         """Add events; part of a transaction."""
@@ -112,7 +114,6 @@ class Tables:
             if self._writer.in_transaction:
                 self._writer.execute("ROLLBACK")
             raise
-        self.commits += 1
         return outcomes
 
     def _advance(self, persistence_id: str, after: int, last: int) -> int:
