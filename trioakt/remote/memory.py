@@ -25,7 +25,7 @@ _ADDRESS = re.compile(r"mem://(?P<host>[^:/]+):(?P<port>\d+)")
 class MemoryNetwork:
     """Connects the transports of hosts, and does to them what networks do.
 
-    Delays and losses hold for frames that are sent from now on, for all links, or ``between`` two hosts both ways.
+    Losses and delays hold for frames that are sent from now on, for all links, or ``between`` two hosts both ways.
 
     Args:
         rng: Where the chance comes from.
@@ -33,116 +33,110 @@ class MemoryNetwork:
     """
 
     def __init__(self, rng: Random | None = None, *, buffer: int = 128) -> None:
-        self.buffer = buffer
-        self.rng = rng or Random(0)
-        self._listeners: dict[str, _MemoryListener] = {}
-        self._connections: set[_Connection] = set()
-        self._losses = _PerRoute(0.0)
-        self._delays = _PerRoute((0.0, 0.0))
-        self._cuts: set[tuple[str, str]] = set()
-        self._healed = trio.Event()
-        self._withheld: list[tuple[str, str, Callable[[], None]]] = []
+        self._wire = _Wire(rng or Random(0), buffer)
 
     def transport(self, host: str, *, max_frame: int = 16 * 2**20) -> MemoryTransport:
         """Give a host its transport; its addresses are ``mem://HOST:PORT``."""
-        return MemoryTransport(self, host, max_frame)
+        return MemoryTransport(self._wire, host, max_frame)
 
     def drop(self, probability: float, *, between: tuple[str, str] | None = None) -> None:
         """Lose single frames, without a word to anybody."""
-        self._losses.put(probability, between)
+        self._wire.losses.put(probability, between)
 
     def delay(self, low: float, high: float, *, between: tuple[str, str] | None = None) -> None:
-        """Let each frame take so many seconds; a frame never overtakes another of its link."""
-        self._delays.put((low, high), between)
+        """Let each frame take so many seconds; none overtakes another of its link."""
+        self._wire.delays.put((low, high), between)
 
     def partition(self, hosts: Iterable[str], others: Iterable[str], *, one_way: bool = False) -> None:
-        """Cut the hosts off from the others: what one sends vanishes, and the end of a connection is not seen.
+        """Cut hosts off from others: frames between them vanish, and ends of connections are not seen.
 
         Args:
             hosts: Those on one side.
             others: Those on the other side.
-            one_way: What the others send still arrives.
+            one_way: Cut only what the hosts send to the others.
         """
         ways = set(product(set(hosts), set(others)))
-        self._cuts |= ways if one_way else ways | {(target, source) for source, target in ways}
+        self._wire.cuts |= ways if one_way else ways | {(target, source) for source, target in ways}
 
     def heal(self) -> None:
         """End all partitions; the ends of connections that were not seen are seen now."""
-        self._cuts.clear()
-        self._healed.set()
-        self._healed = trio.Event()
-        withheld, self._withheld = self._withheld, []
-        for _, _, tell in withheld:
-            tell()
+        self._wire.heal()
 
     def crash(self, host: str) -> None:
-        """Close all that a host has, and lose all that is on the way from it and to it."""
-        for listener in [each for each in self._listeners.values() if each.host == host]:
+        """Close all listeners and links of a host; whatever is on the way from it or to it is lost."""
+        for listener in [each for each in self._wire.listeners.values() if each.host == host]:
             listener.close()
-        for connection in [each for each in self._connections if each.source == host]:
+        for connection in [each for each in self._wire.connections if each.source == host]:
             connection.hang_up(keep=0)
 
-    # -------------------------------------------------------------- for the transports
+
+class _Wire:
+    """What hosts share: who listens where, who is connected to whom, and what happens on the way."""
+
+    def __init__(self, rng: Random, buffer: int) -> None:
+        self.buffer = buffer
+        self.listeners: dict[str, _MemoryListener] = {}
+        self.connections: dict[_Connection, None] = {}  # in the order in which they were made
+        self.losses = _PerRoute(0.0)
+        self.delays = _PerRoute((0.0, 0.0))
+        self.cuts: set[tuple[str, str]] = set()
+        self.rng = rng
+        self._healed = trio.Event()
+        self._withheld: list[Callable[[], None]] = []
 
     def bind(self, listener: _MemoryListener, port: int) -> str:
         """Give a listener its address."""
-        taken = self._listeners.keys()
         ports = [port] if port else count(1)
-        address = next(
-            (each for each in (f"mem://{listener.host}:{port}" for port in ports) if each not in taken), None
-        )
+        addresses = (f"mem://{listener.host}:{port}" for port in ports)
+        address = next((each for each in addresses if each not in self.listeners), None)
         if address is None:
-            raise OSError(errno.EADDRINUSE, f"somebody listens at mem://{listener.host}:{port} already")
-        self._listeners[address] = listener
+            raise OSError(errno.EADDRINUSE, f"mem://{listener.host}:{port} is in use")
+        self.listeners[address] = listener
         return address
 
-    def unbind(self, address: str) -> None:
-        """Free the address of a listener."""
-        del self._listeners[address]
-
     async def connect(self, source: str, address: str) -> _Connection:
-        """Connect a host to the listener at an address; wait while they are cut off from each other."""
-        target = _parse(address)[0]
-        await trio.sleep(self.draw_delay(source, target) + self.draw_delay(target, source))
-        while self.cuts(source, target) or self.cuts(target, source):
+        """Connect a host to the listener at an address, as soon as they are not cut off from each other."""
+        target, _ = _parse(address)
+        await trio.sleep(self.delay(source, target) + self.delay(target, source))
+        while self.cuts & {(source, target), (target, source)}:
             await self._healed.wait()
-        if address not in self._listeners:
+        if address not in self.listeners:
             raise ConnectionRefusedError(errno.ECONNREFUSED, f"nobody listens at {address}")
-        connection = _Connection(self, source, target, self._listeners[address])
-        self._connections.add(connection)
+        connection = _Connection(self, source, target, self.listeners[address])
+        self.connections[connection] = None
         return connection
-
-    def forget(self, connection: _Connection) -> None:
-        """Let go of a connection that has ended at both ends."""
-        self._connections.discard(connection)
-
-    def cuts(self, source: str, target: str) -> bool:
-        """Tell whether nothing comes from one host to the other."""
-        return (source, target) in self._cuts
 
     def loses(self, source: str, target: str) -> bool:
         """Decide whether the next frame is lost."""
-        probability = self._losses.get(source, target)
-        return self.cuts(source, target) or (probability > 0 and self.rng.random() < probability)
+        probability = self.losses.get(source, target)
+        return (source, target) in self.cuts or (probability > 0 and self.rng.random() < probability)
 
-    def draw_delay(self, source: str, target: str) -> float:
+    def delay(self, source: str, target: str) -> float:
         """Decide how many seconds the next frame takes."""
-        low, high = self._delays.get(source, target)
+        low, high = self.delays.get(source, target)
         return self.rng.uniform(low, high) if high > 0 else 0.0
 
-    def tell(self, source: str, target: str, news: Callable[[], None]) -> None:
-        """Let a host know the end of a connection, now or when the network has healed."""
-        if self.cuts(source, target):
-            self._withheld.append((source, target, news))
+    def report(self, source: str, target: str, end: Callable[[], None]) -> None:
+        """Let one host see that the other has ended a connection, now or when the network has healed."""
+        if (source, target) in self.cuts:
+            self._withheld.append(end)
         else:
-            news()
+            end()
+
+    def heal(self) -> None:
+        self.cuts.clear()
+        self._healed.set()
+        self._healed = trio.Event()
+        withheld, self._withheld = self._withheld, []
+        for end in withheld:
+            end()
 
 
 class MemoryTransport:
     """The transport of one host of a ``MemoryNetwork``."""
 
-    def __init__(self, network: MemoryNetwork, host: str, max_frame: int) -> None:
-        self._network = network
+    def __init__(self, wire: _Wire, host: str, max_frame: int) -> None:
+        self._wire = wire
         self._host = host
         self._max_frame = max_frame
 
@@ -152,7 +146,7 @@ class MemoryTransport:
         host, port = _parse(address)
         if host != self._host:
             raise OSError(errno.EADDRNOTAVAIL, f"{address} is no address of {self._host}")
-        listener = _MemoryListener(self._network, host, port, self._max_frame)
+        listener = _MemoryListener(self._wire, host, port, self._max_frame)
         try:
             yield listener
         finally:
@@ -160,13 +154,13 @@ class MemoryTransport:
 
     async def dial(self, address: str) -> _MemoryLink:
         """Connect as ``Transport.dial``."""
-        return _MemoryLink(await self._network.connect(self._host, address), self._max_frame)
+        return _MemoryLink(await self._wire.connect(self._host, address), self._max_frame)
 
 
 class _Connection:
     """What two ends share: each ends by itself, and learns of the other's end when the network lets it."""
 
-    def __init__(self, network: MemoryNetwork, source: str, target: str, listener: _MemoryListener) -> None:
+    def __init__(self, wire: _Wire, source: str, target: str, listener: _MemoryListener) -> None:
         self.source = source
         self.target = target
         self.pipe = Pipe()
@@ -174,7 +168,7 @@ class _Connection:
         self.closed = False
         self.lost = False
         self.ended = trio.Event()
-        self._network = network
+        self._wire = wire
         self._listener = listener
         self._room = trio.Event()
         self._due = -inf
@@ -182,14 +176,14 @@ class _Connection:
 
     @property
     def is_full(self) -> bool:
-        return self.on_the_way >= self._network.buffer
+        return self.on_the_way >= self._wire.buffer
 
     async def wait_room(self) -> None:
         await self._room.wait()
 
     def post(self, data: bytes) -> None:
         """Send a frame on its way, if it is not lost."""
-        if self._network.loses(self.source, self.target) or self.pipe not in self._listener.connections:
+        if self._wire.loses(self.source, self.target) or self.pipe not in self._listener.connections:
             return
         if len(data) > self._listener.max_frame:
             self._listener.close_pipe(self.pipe)
@@ -197,8 +191,8 @@ class _Connection:
         self.on_the_way += 1
         self._listener.put(self._arrival(), self, data)
 
-    def arrived(self, frames: int = 1) -> None:
-        """Make room for so many frames."""
+    def make_room(self, frames: int = 1) -> None:
+        """Count frames out that have arrived, or are lost."""
         self.on_the_way -= frames
         self._wake()
 
@@ -209,29 +203,29 @@ class _Connection:
         self.closed = True
         self._end()
         if self.pipe in self._listener.connections:
-            self._listener.discard(self, self._network.rng.randint(0, self.on_the_way) if keep is None else keep)
-            self._network.tell(self.source, self.target, self._tell_listener)
+            self._listener.discard(self, self._wire.rng.randint(0, self.on_the_way) if keep is None else keep)
+            self._wire.report(self.source, self.target, self._end_pipe)
 
     def turn_out(self) -> None:
         """End at the listener's end."""
-        self._network.tell(self.target, self.source, self._tell_link)
+        self._wire.report(self.target, self.source, self._lose)
 
-    def _tell_listener(self) -> None:
+    def _end_pipe(self) -> None:
         if self.pipe in self._listener.connections:
             self._listener.put(self._arrival(), self, None)
 
-    def _tell_link(self) -> None:
+    def _lose(self) -> None:
         if not self.closed:
             self.lost = True
             self._end()
 
     def _end(self) -> None:
-        self._network.forget(self)
+        self._wire.connections.pop(self, None)
         self.ended.set()
         self._wake()
 
     def _arrival(self) -> float:
-        delay = self._network.draw_delay(self.source, self.target)
+        delay = self._wire.delay(self.source, self.target)
         self._due = max(self._due, trio.current_time() + delay)
         return self._due
 
@@ -243,12 +237,12 @@ class _Connection:
 class _MemoryListener:
     """Holds what is on the way to it, and lets it out when it is due."""
 
-    def __init__(self, network: MemoryNetwork, host: str, port: int, max_frame: int) -> None:
+    def __init__(self, wire: _Wire, host: str, port: int, max_frame: int) -> None:
         self.host = host
         self.max_frame = max_frame
         self.connections: dict[Pipe, _Connection] = {}
-        self.address = network.bind(self, port)
-        self._network = network
+        self.address = wire.bind(self, port)
+        self._wire = wire
         self._closed = False
         self._changed = trio.Event()
         self._numbers = count()
@@ -281,7 +275,7 @@ class _MemoryListener:
         if self._closed:
             return
         self._closed = True
-        self._network.unbind(self.address)
+        del self._wire.listeners[self.address]
         for pipe in list(self.connections):
             self.close_pipe(pipe)
         self._wake()
@@ -296,14 +290,14 @@ class _MemoryListener:
         mine = sorted(each for each in self._coming if each[2] is connection)
         self._coming = [each for each in self._coming if each[2] is not connection] + mine[:keep]
         heapify(self._coming)
-        connection.arrived(len(mine[keep:]))
+        connection.make_room(sum(data is not None for *_, data in mine[keep:]))
 
     def _take(self) -> Frame | PipeClosed:
         _, _, connection, data = heappop(self._coming)
         if data is None:
             self.connections.pop(connection.pipe, None)
             return PipeClosed(connection.pipe)
-        connection.arrived()
+        connection.make_room()
         return Frame(connection.pipe, data)
 
     def _wake(self) -> None:

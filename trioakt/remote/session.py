@@ -21,7 +21,7 @@ import msgspec
 from trioakt.errors import ProtocolError
 from trioakt.remote.frames import PROTOCOL, Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
 
-_STRANGER = 8192
+STRANGER = 8192
 """Bytes of a frame, at most, from a node that has not proven who it is."""
 _BATCH = 64
 """Records in one frame, at most: with more, replies wait for each other."""
@@ -257,7 +257,7 @@ class Session:
 
     def _take(self, data: bytes) -> list[SessionEvent]:
         known = self.state in (SessionState.OPEN, SessionState.LEAVING)
-        limit = self._rules.max_frame if known else _STRANGER
+        limit = self._rules.max_frame if known else STRANGER
         if len(data) > limit:
             raise ProtocolError(f"a frame of {len(data)} bytes, more than {limit}")
         frame = decode_frame(data)

@@ -1,0 +1,75 @@
+"""What can be said about a node when it is made; plain checked data that loads no wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from trioakt.remote.transport import Transport
+
+
+def _bytes(value: bytes | str | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
+
+
+def _url(instance: object, attribute: attrs.Attribute[Any], value: str) -> None:
+    if "://" not in value:
+        raise ValueError(f"{attribute.name} is an address like tcp://127.0.0.1:0, got {value!r}")
+
+
+def _not_everywhere(instance: Remote, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    host = instance.listen.partition("://")[2].rpartition(":")[0]
+    if value is None and host in ("0.0.0.0", "[::]", "*"):
+        raise ValueError(f"listen={instance.listen!r} says nowhere to go: give advertise='host:port' too")
+
+
+@attrs.frozen
+class Tls:
+    """Certificates for ``tls+tcp://``; both ends show theirs, and each name must be that of its node.
+
+    Attributes:
+        certificate: PEM file of this node's certificate; its common name is the node's name.
+        key: PEM file of its private key.
+        ca: PEM file of the authority that has signed those of all nodes.
+    """
+
+    certificate: Path = attrs.field(converter=Path)
+    key: Path = attrs.field(converter=Path)
+    ca: Path = attrs.field(converter=Path)
+
+
+@attrs.frozen
+class Remote:
+    """Let the actors of this system be reached from others; give it as ``ActorSystem(remote=Remote(...))``.
+
+    Attributes:
+        listen: Where to listen: ``tcp://host:port`` or ``tls+tcp://host:port``; port 0 is any free one.
+        node: This node's name; by default the system's.
+        advertise: ``host:port`` where others reach it, when that is not where it listens.
+        cookie: A secret that all nodes share; who does not hold it gets nothing.
+        tls: Certificates, for ``tls+tcp://``.
+        kinds: Actor classes that other nodes may spawn here.
+        heartbeat: Seconds of silence after which a sign of life is sent.
+        suspicion: Seconds of silence after which another node is given up.
+        max_frame: Bytes, at most, of a frame, and so of a message.
+        transport: What carries the frames instead of sockets, for tests: one of a ``MemoryNetwork``.
+    """
+
+    listen: str = attrs.field(default="tcp://127.0.0.1:0", validator=_url)
+    node: str | None = attrs.field(default=None, kw_only=True)
+    advertise: str | None = attrs.field(default=None, kw_only=True, validator=_not_everywhere)
+    cookie: bytes | None = attrs.field(default=None, kw_only=True, converter=_bytes, repr=False)
+    tls: Tls | None = attrs.field(default=None, kw_only=True)
+    kinds: tuple[type[Any], ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    heartbeat: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.gt(0))
+    suspicion: float = attrs.field(default=2.0, kw_only=True)
+    max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))
+    transport: Transport | None = attrs.field(default=None, kw_only=True)
+
+    @suspicion.validator
+    def _longer(self, attribute: attrs.Attribute[Any], value: float) -> None:
+        if value < 2 * self.heartbeat:
+            raise ValueError(f"suspicion must be at least two heartbeats, got {value!r}")
