@@ -155,7 +155,6 @@ def test_a_silent_session_sends_heartbeats_and_stays_open() -> None:
 
 def test_silence_is_suspected_and_then_ends_the_session() -> None:
     one, _ = opened()
-    assert one.session.next_tick() == 0.5
     one.tick(0.99)
     assert len(one.events) == 1
     one.tick(1.0)
@@ -170,7 +169,6 @@ def test_silence_is_suspected_and_then_ends_the_session() -> None:
 def test_a_hello_that_is_not_answered_ends_the_session_too() -> None:
     one = begin(identity("one"))
     one.pump(0.0)
-    assert one.session.next_tick() == 2.0
     one.tick(2.0)
     assert one.closed is not None
 

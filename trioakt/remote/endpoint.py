@@ -174,7 +174,7 @@ class Endpoint:
 
     async def _run(self, line: Line, url: str) -> None:
         try:
-            await line.run(self._transport, url, patience=self._rules.suspicion, hear=self._hear)
+            await line.run(self._transport, url, rules=self._rules, hear=self._hear)
         finally:
             self._hear(line, line.session.lost("this node has let it go"))
 

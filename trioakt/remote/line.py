@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioakt.remote.session import Session, SessionEvent, SessionState
+from trioakt.remote.session import Rules, Session, SessionEvent, SessionState
 
 if TYPE_CHECKING:
     from trioakt.remote.serving import Serving
@@ -43,20 +43,20 @@ class Line:
         self.wake = trio.Event()
         self.gone = trio.Event()
 
-    async def run(self, transport: Transport, url: str, *, patience: float, hear: Hear) -> None:
+    async def run(self, transport: Transport, url: str, *, rules: Rules, hear: Hear) -> None:
         """Dial the other node and move frames until the session is over; what happens is told to ``hear``."""
         try:
-            with trio.move_on_after(patience) as dialing:
+            with trio.move_on_after(rules.suspicion) as dialing:
                 link = await transport.dial(url)
             if dialing.cancelled_caught:
-                raise OSError(f"no answer within {patience:g} s")
+                raise OSError(f"no answer within {rules.suspicion:g} s")
         except (OSError, ValueError) as error:
             hear(self, self.session.lost(f"it cannot be reached: {error}"))
             return
         self.link = link
         try:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._keep_time, patience / 4, hear, nursery.cancel_scope)
+                nursery.start_soon(self._keep_time, rules.heartbeat / 2, hear, nursery.cancel_scope)
                 nursery.start_soon(self._watch, link, hear)
                 await self._write(link, hear)
                 nursery.cancel_scope.cancel()
@@ -81,7 +81,7 @@ class Line:
 
     async def _keep_time(self, often: float, hear: Hear, moving: trio.CancelScope) -> None:
         while not self.gone.is_set():
-            with trio.move_on_at(min(self.session.next_tick(), trio.current_time() + often)):
+            with trio.move_on_after(often):
                 await self.gone.wait()
             hear(self, self.session.tick(trio.current_time()))
             self.wake.set()

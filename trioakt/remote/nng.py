@@ -13,14 +13,14 @@ from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import attrs
 import pynng  # pyright: ignore[reportMissingTypeStubs]
 import trio
 
-from trioakt.remote.transport import Frame, Pipe, PipeClosed, Tls
+from trioakt.remote.settings import Tls
+from trioakt.remote.transport import Frame, Pipe, PipeClosed
 
 _nng: Any = pynng  # it has no types
 _ffi: Any = _nng.ffi
@@ -277,7 +277,7 @@ class _Credentials:
         context.check_hostname = False
         context.load_verify_locations(tls.ca)
         context.load_cert_chain(tls.certificate, tls.key)
-        certificate, key, ca = (Path(file).read_text(encoding="ascii") for file in (tls.certificate, tls.key, tls.ca))
+        certificate, key, ca = (file.read_text() for file in (tls.certificate, tls.key, tls.ca))
         return cls(certificate, key, ca, context)
 
     def config(self, mode: int, server_name: str | None = None) -> Any:

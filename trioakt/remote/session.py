@@ -10,7 +10,6 @@ from __future__ import annotations
 import enum
 import hashlib
 import hmac
-import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -228,7 +227,7 @@ class Session:
             return self._close(f"it broke the protocol: {error}", error)
 
     def tick(self, now: float) -> list[SessionEvent]:
-        """Take note of the time; call it when ``next_tick`` has come."""
+        """Take note of the time; call it, and then ``next_frame``, a few times in each ``heartbeat``."""
         if self.state is SessionState.CLOSED:
             return []
         silence = now - self._heard
@@ -242,14 +241,6 @@ class Session:
     def lost(self, reason: str) -> list[SessionEvent]:
         """Take note that one of the links is lost."""
         return self._close(reason)
-
-    def next_tick(self) -> float:
-        """Return when to call ``tick`` or ``next_frame`` again, if nothing else happens."""
-        if self.state is SessionState.CLOSED:
-            return math.inf
-        half = self._suspected or self.state is not SessionState.OPEN
-        silent = self._heard + self._rules.suspicion / (1 if half else 2)
-        return min(silent, self._spoken + self._rules.heartbeat) if self._speaks else silent
 
     @property
     def _speaks(self) -> bool:

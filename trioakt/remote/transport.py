@@ -6,25 +6,9 @@ A transport is one-way and reports what it sees; heartbeats, acknowledgements an
 from __future__ import annotations
 
 from contextlib import AbstractAsyncContextManager
-from os import PathLike
 from typing import Protocol, runtime_checkable
 
 import attrs
-
-
-@attrs.frozen(kw_only=True)
-class Tls:
-    """The PEM files of a node that speaks TLS; its name is the common name of its certificate.
-
-    Attributes:
-        certificate: Its certificate, followed by those between that and the authority's, if there are any.
-        key: The private key of the certificate, without a password.
-        ca: The certificate of the authority that must have signed those of all peers.
-    """
-
-    certificate: str | PathLike[str]
-    key: str | PathLike[str]
-    ca: str | PathLike[str]
 
 
 @attrs.frozen(eq=False)
