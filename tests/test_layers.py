@@ -42,6 +42,7 @@ ROOMS = {
 
 PURE = [
     "_core/address.py",
+    "codec/",
     "crdt/",
     "delivery/window.py",
     "observability/lines.py",

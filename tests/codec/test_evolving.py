@@ -35,6 +35,10 @@ def rename_a(old: dict[str, Any]) -> dict[str, Any]:
     return {"b": old["a"]}
 
 
+def rename_b(old: dict[str, Any]) -> dict[str, Any]:
+    return {"a": old["b"]}
+
+
 @message(name="test.basket", version=1)
 class Basket:
     orders: list[Order]
@@ -106,6 +110,11 @@ def test_a_version_that_is_none_is_refused(version: object) -> None:
     refused(codec.decode, pack(["test.gap", version, {}]))
 
 
+@pytest.mark.parametrize("fields", [[], None, "cents"])
+def test_fields_that_are_no_dict_are_refused(fields: object) -> None:
+    assert "a dict of fields" in str(refused(codec.decode, pack(["test.order", 3, fields])))
+
+
 def test_a_gap_in_the_chain_is_refused() -> None:
     assert "no upcaster from version 1" in str(refused(codec.decode, pack(["test.gap", 1, {}])))
 
@@ -136,6 +145,17 @@ def test_a_version_registered_later_is_found() -> None:
     upcast("test.later", 1)(rename_a)
     assert by.decode(data) == second(1)
     assert by.decode(by.encode(first(1))) == second(1)
+
+
+def test_an_upcaster_registered_later_is_found_inside_too() -> None:
+    inner = made("test.inner", 2, a=int)
+    outer = made("test.outer", inner=inner)
+    by = Codec()
+    assert round_trip(outer(inner(1)), by) == outer(inner(1))
+    data = pack(["test.outer", 1, {"inner": {"b": 1}}])
+    assert "no upcaster" in str(refused(by.decode, data))
+    upcast("test.inner", 1)(rename_b)
+    assert by.decode(data) == outer(inner(1))
 
 
 def test_two_upcasters_from_one_version_are_an_error() -> None:

@@ -30,7 +30,7 @@ from tests.codec.shapes import (
 from tests.codec.test_round_trips import MESSAGES
 from trioakt import CodecError
 from trioakt.codec import Codec, fingerprint
-from trioakt.codec.depth import walk
+from trioakt.codec.depth import check_plain, walk
 from trioakt.codec.packing import pack, pack_wide
 from trioakt.lowlevel import registration
 
@@ -44,7 +44,7 @@ def _decode(data: bytes) -> None:
         assert registration(codec.decode(data).__class__) is not None
 
 
-@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(messages())
 def test_a_generated_message_makes_the_round_trip(generated: Any) -> None:
     by = Codec()
@@ -67,7 +67,7 @@ def _mutated(draw: st.DrawFn) -> bytes:
     return bytes(data)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(_mutated())
 def test_mutated_bytes_raise_nothing_but_codec_errors(data: bytes) -> None:
     _decode(data)
@@ -134,6 +134,23 @@ def test_deep_nesting_is_refused(opening: bytes) -> None:
         walk(opening * 64, 64)
     with pytest.raises(ValueError, match="deeper than 64"):
         walk(opening * 2_000_000, 64)
+
+
+def _depth(plain: Any) -> int:
+    if plain.__class__ not in (list, tuple, dict):
+        return 0
+    return 1 + max((_depth(each) for each in (plain.values() if plain.__class__ is dict else plain)), default=0)
+
+
+@given(ANYTHING.map(lambda inner: [inner]))
+def test_the_depth_is_found_in_bytes_and_in_plain_data(plain: Any) -> None:
+    data, depth = pack_wide(plain), _depth(plain)
+    walk(data, depth)
+    check_plain(plain, data, depth)
+    with pytest.raises(ValueError, match="deeper"):
+        walk(data, depth - 1)
+    with pytest.raises(ValueError, match="deeper"):
+        check_plain(plain, data, depth - 1)
 
 
 def test_deep_nesting_is_refused_where_the_interpreter_would_not() -> None:

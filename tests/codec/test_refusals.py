@@ -16,8 +16,11 @@ from tests.codec.shapes import (
     Color,
     Containers,
     Four,
+    Level,
     Money,
+    Names,
     Pointing,
+    Scalars,
     Stray,
     Times,
     Tree,
@@ -34,6 +37,8 @@ from trioakt.codec.packing import pack, unpack
 from trioakt.lowlevel import Address
 
 CONTAINERS: Any = next(each for each in MESSAGES if isinstance(each, Containers))
+SCALARS: Any = next(each for each in MESSAGES if isinstance(each, Scalars))
+NAMES: Any = next(each for each in MESSAGES if isinstance(each, Names))
 TIMES: Any = next(each for each in MESSAGES if isinstance(each, Times))
 UNIONS: Any = next(each for each in MESSAGES if isinstance(each, Unions))
 WRONG: Any = object()
@@ -61,6 +66,14 @@ class Typed(TypedDict):
         (attrs.evolve(CONTAINERS, by_number={2**64: "a"}), "by_number[18446744073709551616]"),
         (attrs.evolve(CONTAINERS, by_pair={(1, "a"): "b"}), "by_pair[0][0][1]"),
         (attrs.evolve(CONTAINERS, levels={Color.RED}), "levels[0]"),
+        (attrs.evolve(SCALARS, number=1.5), "number"),
+        (attrs.evolve(SCALARS, ratio="1.5"), "ratio"),
+        (attrs.evolve(SCALARS, wave=1.5), "wave"),
+        (attrs.evolve(SCALARS, buffer="text"), "buffer"),
+        (attrs.evolve(NAMES, color=Level.LOW), "color"),
+        (attrs.evolve(NAMES, side="top"), "side"),
+        (attrs.evolve(NAMES, one_color=Color.GREEN), "one_color"),
+        (attrs.evolve(TIMES, span=1.5), "span"),
         (attrs.evolve(TIMES, day=datetime(2024, 1, 1)), "day"),
         (attrs.evolve(TIMES, at=date(2024, 1, 1)), "at"),
         (attrs.evolve(UNIONS, either=1), "either"),
@@ -101,7 +114,16 @@ CHANGES: list[tuple[object, dict[str, Any], str]] = [
     (CONTAINERS, {"by_id": {"no id": []}}, "by_id['no id']"),
     (CONTAINERS, {"by_name": []}, "by_name"),
     (CONTAINERS, {"names": [["a"]]}, "names[0]"),
+    (SCALARS, {"wave": 1.5}, "wave"),
+    (SCALARS, {"buffer": "text"}, "buffer"),
+    (SCALARS, {"id": 1}, "id"),
+    (NAMES, {"color": "BLUE"}, "color"),
+    (NAMES, {"access": 64}, "access"),
+    (NAMES, {"side": "top"}, "side"),
+    (NAMES, {"one_color": "GREEN"}, "one_color"),
+    (NAMES, {"path": 1}, "path"),
     (OBJECTS, {"money": []}, "money"),
+    (OBJECTS, {"animal": ["test.square", 3, []]}, "animal"),
     (OBJECTS, {"animal": ["test.square", 3, {"side": 1}]}, "animal"),
     (OBJECTS, {"animal": ["no.such", 1, {}]}, "animal"),
     (OBJECTS, {"square": ["test.square", 3, []]}, "square"),

@@ -10,6 +10,7 @@ from tests.codec.shapes import Anything, Pointing, Untyped, refused, round_trip
 from tests.codec.test_round_trips import MESSAGES
 from trioakt import Actor, ActorRef, ActorSystem, Context
 from trioakt.codec import Codec
+from trioakt.codec.packing import pack, unpack
 from trioakt.lowlevel import Address
 
 
@@ -66,7 +67,9 @@ async def test_a_ref_that_cannot_be_read_is_refused() -> None:
         data = Codec(refs=Book(ref)).encode(Pointing(ref))
         error = refused(Codec(refs=Book()).decode, data)
         assert error.field_path == "to"
-        assert "no actor at trioakt://bank/user/ada" in str(error)
+        assert "no actor at trioakt://bank/user/ada" in str(error.__cause__ or error)
+        name, version, _ = unpack(data)
+        assert "an address" in str(refused(Codec(refs=Book(ref)).decode, pack([name, version, {"to": 7}])))
         refused(Codec(refs=Book(ref)).decode, data.replace(b"ada", b"\xc3\xa4a"))
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import trio
 
-from tests.delivery.letters import Letter, Reader
+from tests.delivery.letters import Letter, Reader, notebook
 from trioakt import ActorRef, ActorSystem, Context, DeadLetter, StartError
 from trioakt.delivery import (
     Delivery,
@@ -66,7 +66,7 @@ async def test_what_was_accepted_outlives_the_system(path: Path) -> None:
 
 
 async def test_what_is_confirmed_is_deleted(path: Path) -> None:
-    async with life(path, []) as (producer, _):
+    async with life(path, notebook()) as (producer, _):
         for number in range(50):
             await producer.send(Letter(number))
         await producer.wait_confirmed()
@@ -76,7 +76,7 @@ async def test_what_is_confirmed_is_deleted(path: Path) -> None:
 async def test_no_dead_letter_is_made_of_what_stays_in_the_queue(path: Path) -> None:
     dead: list[Any] = []
     async with open_queue(path) as queue, ActorSystem("test") as system:
-        reader = await system.spawn(Reader, [], 1000.0)
+        reader = await system.spawn(Reader, notebook(), 1000.0)
         producer = await spawn_producer(system, "writer", to=await spawn_consumer(system, to=reader), queue=queue)
         await producer.send(Letter(1))
         with system.events.listen(dead.append, DeadLetter):
@@ -126,12 +126,12 @@ async def test_a_consumer_that_lives_on_handles_nothing_twice(path: Path) -> Non
 async def test_large_messages_keep_their_parts_when_the_chunk_size_changes(path: Path) -> None:
     read: list[int] = []
     async with open_queue(path) as queue, ActorSystem("test") as system:
-        gone = await system.spawn(Reader, [])
+        gone = await system.spawn(Reader, notebook())
         consumer = await spawn_consumer(system, to=gone)
         producer = await spawn_producer(system, "writer", to=consumer, queue=queue, chunk_size=10)
         gone.tell(Letter(0))
         await producer.deliver(Letter(1, "x" * 100))
-        hanging = await spawn_consumer(system, to=await system.spawn(Reader, [], 1000.0, stop_grace=0.0))
+        hanging = await spawn_consumer(system, to=await system.spawn(Reader, notebook(), 1000.0, stop_grace=0.0))
         producer.redirect(hanging)
         await producer.send(Letter(2, "x" * 100))
         await producer.send(Letter(3, "x" * 100))
@@ -177,7 +177,7 @@ async def test_several_producers_share_a_file(path: Path) -> None:
 
 async def test_two_producers_of_one_name_are_refused(path: Path) -> None:
     async with open_queue(path) as queue, ActorSystem("test") as system:
-        consumer = await spawn_consumer(system, to=await system.spawn(Reader, []))
+        consumer = await spawn_consumer(system, to=await system.spawn(Reader, notebook()))
         await spawn_producer(system, "writer", to=consumer, queue=queue)
         with pytest.raises(StartError) as caught:
             await spawn_producer(system, "writer", to=consumer, queue=queue)
@@ -270,7 +270,7 @@ async def test_what_is_told_while_the_disk_is_full_is_a_dead_letter(
     small_disk(10)
     dead: list[DeadLetter] = []
     async with open_queue(path) as queue, ActorSystem("test") as system:
-        consumer = await spawn_consumer(system, to=await system.spawn(Reader, [], 1000.0, stop_grace=0.0))
+        consumer = await spawn_consumer(system, to=await system.spawn(Reader, notebook(), 1000.0, stop_grace=0.0))
         producer = await spawn_producer(system, "writer", to=consumer, queue=queue)
         with system.events.listen(dead.append, DeadLetter):
             producer.tell(Letter(1, "x" * 100_000))
@@ -281,7 +281,7 @@ async def test_what_is_told_while_the_disk_is_full_is_a_dead_letter(
 async def test_a_queue_that_is_closed_first_fails_those_who_send(path: Path) -> None:
     async with ActorSystem("test") as system:
         async with open_queue(path) as queue:
-            consumer = await spawn_consumer(system, to=await system.spawn(Reader, []))
+            consumer = await spawn_consumer(system, to=await system.spawn(Reader, notebook()))
             producer = await spawn_producer(system, "writer", to=consumer, queue=queue)
             await producer.deliver(Letter(1))
         with pytest.raises(QueueError, match="closed"):

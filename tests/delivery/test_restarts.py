@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import Boom, Recorder, collected
-from tests.delivery.letters import Letter, Reader, spawn_pair
+from tests.delivery.letters import Letter, Reader, notebook, spawn_pair
 from trioakt import (
     Actor,
     ActorRef,
@@ -117,7 +117,7 @@ async def test_a_producer_that_is_restarted_goes_on_with_its_queue(tmp_path: Pat
 
 async def test_a_message_that_never_succeeds_is_as_loud_as_its_supervision_says(autojump_clock: MockClock) -> None:
     async with ActorSystem("test", supervision=OneForOne(default=Directive.STOP)) as system:
-        reader = await system.spawn(Reader, [], 0.0, {1: 1000})
+        reader = await system.spawn(Reader, notebook(), 0.0, {1: 1000})
         producer, consumer = await spawn_pair(system, reader)
         with collected(system, ActorStopped) as stopped:
             producer.tell(Letter(1))

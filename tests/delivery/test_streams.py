@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import collected
-from tests.delivery.letters import BadChannel, Letter, Reader, spawn_pair
+from tests.delivery.letters import BadChannel, Letter, Reader, notebook, spawn_pair
 from trioakt import (
     Actor,
     ActorRef,
@@ -59,7 +59,7 @@ async def test_deliver_returns_when_the_message_has_been_handled(autojump_clock:
 
 async def test_send_waits_until_the_consumer_wants_more(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
-        producer, _ = await spawn_pair(system, await system.spawn(Reader, [], 1.0), window=2)
+        producer, _ = await spawn_pair(system, await system.spawn(Reader, notebook(), 1.0), window=2)
         times: list[float] = []
         for number in range(5):
             await producer.send(Letter(number))
@@ -70,7 +70,7 @@ async def test_send_waits_until_the_consumer_wants_more(autojump_clock: MockCloc
 
 async def test_a_producer_hears_when_it_may_produce(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
-        producer, _ = await spawn_pair(system, await system.spawn(Reader, [], 3.0), window=1)
+        producer, _ = await spawn_pair(system, await system.spawn(Reader, notebook(), 3.0), window=1)
         await producer.wait_demand()
         await producer.send(Letter(1))
         assert trio.current_time() == 0.0
@@ -127,7 +127,7 @@ async def test_a_deliver_that_was_cancelled_after_it_was_accepted_is_delivered(a
 
 async def test_when_all_is_confirmed_nothing_stirs(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
-        producer, consumer = await spawn_pair(system, await system.spawn(Reader, []))
+        producer, consumer = await spawn_pair(system, await system.spawn(Reader, notebook()))
         await producer.deliver(Letter(1))
         before = system.statistics().handled
         await trio.sleep(10_000)
@@ -368,7 +368,7 @@ async def spawn_reader(system: ActorSystem, read: list[int], seconds: float = 0.
 
 async def test_a_consumer_ends_with_the_actor_behind_it(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
-        reader, consumer = await spawn_reader(system, [])
+        reader, consumer = await spawn_reader(system, notebook())
         reader.stop()
         await consumer.wait_stopped()
 
@@ -393,7 +393,7 @@ async def test_what_was_not_confirmed_goes_to_the_next_consumer(autojump_clock: 
 
 async def test_a_producer_that_stops_makes_dead_letters_of_what_it_has(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
-        producer, _ = await spawn_pair(system, await system.spawn(Reader, [], 10.0), window=2)
+        producer, _ = await spawn_pair(system, await system.spawn(Reader, notebook(), 10.0), window=2)
         errors: list[BaseException] = []
 
         async def deliver(number: int) -> None:
@@ -447,7 +447,7 @@ async def test_a_producer_that_starts_again_is_not_taken_for_its_earlier_life(au
 async def test_a_cancelled_system_leaves_nothing_behind(autojump_clock: MockClock) -> None:
     with trio.move_on_after(5.0) as scope:
         async with ActorSystem("test") as system:
-            producer, _ = await spawn_pair(system, await system.spawn(Reader, [], 100.0))
+            producer, _ = await spawn_pair(system, await system.spawn(Reader, notebook(), 100.0))
             await producer.deliver(Letter(1))
     assert scope.cancelled_caught
     assert trio.current_time() < 20.0
@@ -455,7 +455,7 @@ async def test_a_cancelled_system_leaves_nothing_behind(autojump_clock: MockCloc
 
 async def test_bad_arguments_are_refused(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
-        reader, consumer = await spawn_reader(system, [])
+        reader, consumer = await spawn_reader(system, notebook())
         nobody: Any = "nobody"
         number: Any = 7
         with pytest.raises(TypeError):

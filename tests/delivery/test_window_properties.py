@@ -35,6 +35,8 @@ class WindowMachine(RuleBasedStateMachine):
         self.now = 0.0
         self.there: list[Open | Part] = []
         self.back: list[Any] = []
+        self.carried_there: list[Open | Part] = []
+        self.carried_back: list[Any] = []
         self.accepted: dict[str, list[int]] = {}
         self.effects: dict[str, list[int]] = {}
         self.marks: dict[str, int] = {}
@@ -135,6 +137,7 @@ class WindowMachine(RuleBasedStateMachine):
         self.take_there(self.there.pop(data.draw(st.integers(0, len(self.there) - 1))))
 
     def take_there(self, message: Open | Part) -> None:
+        self.carried_there.append(message)
         self.reply(self.inbox.opened(message) if isinstance(message, Open) else self.inbox.arrived(message))
 
     @precondition(lambda self: self.back)
@@ -143,28 +146,34 @@ class WindowMachine(RuleBasedStateMachine):
         self.take_back(self.back.pop(data.draw(st.integers(0, len(self.back) - 1))))
 
     def take_back(self, reply: Any) -> None:
+        self.carried_back.append(reply)
         self.outbox.hear(reply)
         assert not self.outbox.superseded, "only a living producer that was replaced is told so"
         self.stored = {number: piece for number, piece in self.stored.items() if number > self.outbox.confirmed}
 
-    @rule(backwards=st.booleans(), double=st.booleans(), data=st.data())
-    def hurt_the_channel(self, backwards: bool, double: bool, data: st.DataObject) -> None:
-        way: list[Any] = self.back if backwards else self.there
-        if way:
-            at = data.draw(st.integers(0, len(way) - 1))
-            if double:
-                way.append(way[at])
-            else:
-                del way[at]
+    @precondition(lambda self: self.carried_there)
+    @rule(data=st.data())
+    def carry_an_old_one_there_again(self, data: st.DataObject) -> None:
+        self.take_there(data.draw(st.sampled_from(self.carried_there)))
+
+    @precondition(lambda self: self.carried_back)
+    @rule(data=st.data())
+    def carry_an_old_one_back_again(self, data: st.DataObject) -> None:
+        self.take_back(data.draw(st.sampled_from(self.carried_back)))
+
+    @precondition(lambda self: self.there)
+    @rule(data=st.data())
+    def lose_one(self, data: st.DataObject) -> None:
+        del self.there[data.draw(st.integers(0, len(self.there) - 1))]
 
     @rule(left=st.integers(0, 3))
     def truncate_the_channel(self, left: int) -> None:
         del self.there[left:]
         del self.back[left:]
 
-    @rule()
-    def let_all_go_well_for_a_while(self) -> None:
-        for _ in range(3):
+    @rule(rounds=st.integers(1, 3))
+    def let_all_go_well_for_a_while(self, rounds: int) -> None:
+        for _ in range(rounds):
             self.one_round()
 
     def one_round(self) -> None:

@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import collected
-from tests.delivery.letters import BadChannel, Letter, Reader
+from tests.delivery.letters import BadChannel, Letter, Reader, notebook
 from trioakt import Actor, ActorRef, ActorSystem, Context, DeadLetter
 from trioakt.delivery import MessageTooLargeError, ProducerRef, spawn_work_producer, spawn_worker
 from trioakt.testing import open_test_system
@@ -79,7 +79,7 @@ async def test_without_any_worker_left_the_work_waits_for_the_next(autojump_cloc
     done: list[int] = []
     async with ActorSystem("test") as system:
         producer = await spawn_work_producer(system, "office")
-        victim = await hire(system, producer, [], 10.0)
+        victim = await hire(system, producer, notebook(), 10.0)
         await producer.send(Letter(1))
         producer.tell(Letter(2))
         victim.kill()
@@ -103,7 +103,7 @@ async def test_a_worker_that_restarts_keeps_its_work(autojump_clock: MockClock) 
 async def test_a_worker_may_take_several_at_a_time(autojump_clock: MockClock) -> None:
     async with open_test_system() as system:
         producer = await spawn_work_producer(system, "office")
-        reader = await system.spawn(Reader, [], 1.0)
+        reader = await system.spawn(Reader, notebook(), 1.0)
         await spawn_worker(system, to=reader, source=producer, window=3)
         for number in range(3):
             await producer.send(Letter(number))
@@ -174,7 +174,7 @@ async def test_a_bad_channel_to_a_worker_changes_nothing(seed: int, autojump_clo
 async def test_a_producer_of_work_that_stops_makes_dead_letters_of_what_it_has(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
         producer = await spawn_work_producer(system, "office")
-        await hire(system, producer, [], 10.0)
+        await hire(system, producer, notebook(), 10.0)
         await producer.send(Letter(1))
         producer.tell(Letter(2))
         await trio.sleep(1.0)

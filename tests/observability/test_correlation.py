@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Recorder
+from tests.core.actors import Boom, Do, Recorder, spawn_child
 from trioakt import ActorRef, ActorSystem, Context, Terminated
 from trioakt.observability import Correlation, correlated, correlation_id
 
@@ -187,6 +187,18 @@ async def test_routed_and_published_messages_keep_the_id() -> None:
         await settle()
         assert one.is_alive
     assert kept == ["order-7"] * 2
+
+
+async def test_an_actor_does_not_go_on_with_the_id_under_which_it_was_spawned() -> None:
+    ids: list[Any] = []
+    async with system() as running:
+        parent = await running.spawn(Recorder)
+        with correlated("order-7"):
+            child = await spawn_child(parent, partial(Noting, ids))
+        child.tell("hello")
+        await settle()
+    assert ids
+    assert ids[0] not in {None, "order-7"}
 
 
 async def test_two_systems_may_share_one() -> None:

@@ -141,5 +141,5 @@ def test_the_formats_do_not_disturb_one_another_or_other_sinks() -> None:
     with sink(json_line) as lines, beside(text_line) as texts, beside("{extra} {message}") as others:
         logger.bind(a=1).info("hello")
     assert json.loads(lines[0])["message"] == "hello"
-    assert texts[0].endswith("INFO     hello\n")
+    assert texts[0].endswith("INFO     hello a=1\n")
     assert others == ["{'a': 1} hello\n"]

@@ -86,12 +86,22 @@ async def test_asks_are_counted_and_measured_by_their_outcome(autojump_clock: Mo
     waited = figures.points("trioakt.ask.duration")
     assert set(waited) == {
         ("Recorder", "replied", "bank"),
-        ("ActorFailedError", "Recorder", "failed", "bank"),
+        ("trioakt.errors.ActorFailedError", "Recorder", "failed", "bank"),
         ("Recorder", "given_up", "bank"),
     }
     given_up = waited["Recorder", "given_up", "bank"]
     assert isinstance(given_up, HistogramDataPoint)
     assert given_up.sum == 3.0
+
+
+async def test_a_router_and_its_routees_are_two_kinds() -> None:
+    figures = Figures()
+    async with measured(figures) as system:
+        router = await system.spawn_router(Echo, size=3)
+        for _ in range(6):
+            await router.ask("hello")
+        assert figures.values("trioakt.actors") == {("Echo", "bank"): 3, ("router", "bank"): 1}
+        assert figures.values("trioakt.actor.handled") == {("Echo", "bank"): 6, ("router", "bank"): 6}
 
 
 async def test_restarts_and_dead_letters_are_counted() -> None:

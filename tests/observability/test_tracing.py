@@ -10,9 +10,20 @@ from opentelemetry.trace import SpanKind, StatusCode
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, hang
+from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, hang, spawn_child
 from tests.observability.watching import Spans
-from trioakt import Actor, ActorFailedError, ActorRef, ActorSystem, Bounded, Context, MailboxFullError
+from trioakt import (
+    Actor,
+    ActorFailedError,
+    ActorRef,
+    ActorSystem,
+    Bounded,
+    Context,
+    MailboxFullError,
+    Reentrancy,
+    RoundRobin,
+    ScatterGatherFirst,
+)
 from trioakt.observability import Tracing
 
 
@@ -118,6 +129,36 @@ async def test_tasks_pipes_and_schedules_of_a_handler_stay_in_its_trace(autojump
     first = spans.named("process Front")
     others = [span for span in spans.ended if span.name == "process Back"]
     assert [spans.parent(span) for span in others] == [first] * 3
+
+
+async def test_a_routed_ask_stays_in_its_trace() -> None:
+    for strategy in RoundRobin(), ScatterGatherFirst(1.0):
+        spans = Spans()
+        async with traced(spans) as system:
+            router = await system.spawn_router(Back, size=2, strategy=strategy)
+            await router.ask(Get())
+        assert len({span.context.trace_id for span in spans.ended if span.context}) == 1
+        handled = [span for span in spans.ended if span.name == "Back/Get" and span.kind is SpanKind.SERVER]
+        assert len(handled) == (1 if isinstance(strategy, RoundRobin) else 2)
+
+
+async def test_handlers_that_interleave_keep_their_own_spans(autojump_clock: MockClock) -> None:
+    spans = Spans()
+    seen: list[bool] = []
+
+    async def interleaving(ctx: Context, seconds: float) -> None:
+        before = trace.get_current_span()
+        async with ctx.interleave():
+            await trio.sleep(seconds)
+        seen.append(trace.get_current_span() is before)
+
+    async with traced(spans) as system:
+        ref = await system.spawn_func(interleaving, reentrancy=Reentrancy(max_in_flight=4))
+        for seconds in 3.0, 1.0, 2.0:
+            ref.tell(seconds)
+        await trio.sleep(10)
+    assert seen == [True] * 3
+    assert [span.parent for span in spans.ended] == [None] * 3
 
 
 async def test_a_failure_is_recorded_where_it_happened_and_at_the_asker() -> None:
@@ -254,6 +295,16 @@ async def test_a_handling_span_leaves_nothing_behind_for_the_next_message() -> N
         ada.tell(Note())
         await settle()
     assert [span.parent for span in spans.ended] == [None] * 3
+
+
+async def test_an_actor_does_not_go_on_with_the_trace_in_which_it_was_spawned() -> None:
+    spans = Spans()
+    async with traced(spans) as system:
+        front = await system.spawn(Front)
+        back = await spawn_child(front, Back)
+        back.tell(Note())
+        await settle()
+    assert spans.parent(spans.named("process Back")) is None
 
 
 async def test_without_an_sdk_it_costs_little_and_does_nothing() -> None:

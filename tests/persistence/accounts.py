@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 
 from tests.core.actors import Do, run_hook
-from trioakt import ActorRef, ActorSystem, Context, JournalFullError, Request, message
+from trioakt import (
+    ActorFailedError,
+    ActorRef,
+    ActorSystem,
+    Context,
+    Directive,
+    JournalFullError,
+    OneForOne,
+    Request,
+    message,
+)
 from trioakt.persistence import EventSourced, MemoryJournal, Snapshotted
+
+RESUME = OneForOne(default=Directive.RESUME)
 
 
 @message(name="test.changed")
@@ -136,3 +149,21 @@ async def balance_in_a_new_system(journal: MemoryJournal, kind: type[Account] = 
     async with ActorSystem("later", extensions=[journal]) as system:
         account = await system.spawn(kind)
         return await account.ask(Balance())
+
+
+@asynccontextmanager
+async def account(
+    journal: MemoryJournal, kind: type[Account] = Account, *args: Any, **options: Any
+) -> AsyncGenerator[ActorRef]:
+    """Open a system with one account."""
+    async with ActorSystem("test", extensions=[journal]) as system:
+        yield await system.spawn(kind, *args, **options)
+
+
+async def why_failed(account: ActorRef, *amounts: int) -> BaseException | None:
+    """Ask for a change that must fail, and return the exception of the handler."""
+    try:
+        balance = await change(account, *amounts)
+    except ActorFailedError as error:
+        return error.__cause__
+    raise AssertionError(f"it did not fail, the balance is {balance}")

@@ -11,7 +11,7 @@ import trio
 
 from tests.persistence.accounts import Account, Balance, Changed, change
 from tests.persistence.writer import KINDS
-from trioakt import ActorFailedError, ActorSystem, OneForOne, SequenceConflictError
+from trioakt import ActorFailedError, ActorRef, ActorSystem, Context, OneForOne, SequenceConflictError
 from trioakt.codec import Codec
 from trioakt.persistence import open_sqlite_journal
 
@@ -77,3 +77,35 @@ async def test_of_two_systems_on_one_file_each_change_is_made_once_or_refused(tm
     assert [Codec().decode(event.data) for event in events] == [Changed(1)] * len(made)
     assert made == list(range(1, len(made) + 1))
     assert len(outcomes) == 200
+
+
+async def test_a_cancellation_of_everything_leaves_each_state_and_what_is_stored_of_it_together(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    balances = dict.fromkeys([f"a{number}" for number in range(10)], 0)
+    last_words: dict[str, int] = {}
+
+    class LastWords(Account):
+        def post_stop(self, ctx: Context) -> None:
+            last_words[self.persistence_id] = self.state.balance
+
+    async def change_on_and_on(account: ActorRef, name: str) -> None:
+        while True:
+            balances[name] = await change(account, 1)
+
+    with trio.CancelScope() as everything:
+        async with (
+            open_sqlite_journal(path) as journal,
+            ActorSystem("test", extensions=[journal]) as system,
+            trio.open_nursery() as nursery,
+        ):
+            for name in balances:
+                nursery.start_soon(change_on_and_on, await system.spawn(LastWords, name), name)
+            await trio.sleep(0.05)  # whenever it is, it is in the middle of something
+            everything.cancel()
+    async with open_sqlite_journal(path) as journal:
+        for name, balance in balances.items():
+            stored = len(await journal.read(name, 0, 100_000))
+            assert stored == last_words[name]
+            assert stored >= balance

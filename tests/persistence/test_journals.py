@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -28,6 +30,12 @@ async def test_ours_are_journals(tmp_path: Path) -> None:
     async with open_sqlite_journal(tmp_path / "journal.db") as journal:
         assert isinstance(journal, Journal)
     assert isinstance(MemoryJournal(), Journal)
+
+
+def test_the_test_kit_is_imported_without_a_codec_and_a_database() -> None:
+    report = "import sys, trioakt.testing; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", report], check=True, capture_output=True, text=True)
+    assert {"cattrs", "msgspec", "sqlite3"}.isdisjoint(done.stdout.split())
 
 
 class TakesEverySequence(MemoryJournal):

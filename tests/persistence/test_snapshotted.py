@@ -12,7 +12,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import Do
-from tests.persistence.accounts import Count, Counter, Moody, Next
+from tests.persistence.accounts import RESUME, Count, Counter, Moody, Next
 from trioakt import (
     ActorFailedError,
     ActorRef,
@@ -20,7 +20,6 @@ from trioakt import (
     ActorSystem,
     CodecError,
     Context,
-    Directive,
     JournalFullError,
     OneForOne,
     RecoveryError,
@@ -28,8 +27,6 @@ from trioakt import (
     StartError,
 )
 from trioakt.persistence import Journal, MemoryJournal, open_sqlite_journal
-
-RESUME = OneForOne(default=Directive.RESUME)
 
 
 @asynccontextmanager

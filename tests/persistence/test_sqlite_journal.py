@@ -1,10 +1,10 @@
-"""The SQLite journal: groups, threads, other processes, full disks and bad files."""
+"""The SQLite journal: groups, threads, other processes and full disks."""
 
 from __future__ import annotations
 
 import sqlite3
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked as settle
 
-from trioakt import JournalDamagedError, JournalError, JournalFullError, SequenceConflictError
+from trioakt import JournalError, JournalFullError, SequenceConflictError
 from trioakt.persistence import JournalStatistics, SqliteJournal, open_sqlite_journal, tables
 
 
@@ -304,103 +304,3 @@ async def test_a_commit_waits_for_the_disk(path: Path) -> None:
     async with open_sqlite_journal(path) as journal:
         writer = journal._tables._writer  # pyright: ignore[reportPrivateUsage]
         assert writer.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL: only a loss of power would show it
-
-
-# Bad files
-
-
-async def test_a_file_is_there_again_when_it_is_opened_again(path: Path) -> None:
-    for number in range(3):
-        async with open_sqlite_journal(path) as journal:
-            await journal.append("a", number, [b"%d" % number])
-            await journal.save_snapshot("a", number + 1, number + 1, b"state")
-    async with open_sqlite_journal(path) as journal:
-        assert await journal.read("a", 0, 10) == [(1, b"0"), (2, b"1"), (3, b"2")]
-        assert await journal.load_snapshot("a") == (3, b"state")
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
-
-
-def make_text(path: Path) -> None:
-    path.write_text("These are not the pages you are looking for.\n" * 100)
-
-
-def make_database(path: Path) -> None:
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("CREATE TABLE bookmarks (title TEXT)")
-
-
-@pytest.mark.parametrize("make", [make_text, make_database])
-async def test_a_file_of_somebody_else_is_refused_and_left_as_it_is(make: Callable[[Path], None], path: Path) -> None:
-    make(path)
-    before = await trio.Path(path).read_bytes()
-    with pytest.raises(JournalDamagedError, match=str(path)):
-        async with open_sqlite_journal(path):
-            raise AssertionError("unreachable")
-    assert await trio.Path(path).read_bytes() == before
-
-
-async def fill(path: Path) -> None:
-    async with open_sqlite_journal(path) as journal:
-        for number in range(100):
-            await journal.append("a", number, [b"x" * 1_000])
-
-
-def overwrite_the_middle(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.seek(path.stat().st_size // 2)
-        file.write(b"\xff" * 8_192)
-
-
-def cut_in_half(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.truncate(path.stat().st_size // 2)
-
-
-def overwrite_the_head(path: Path) -> None:
-    with path.open("r+b") as file:
-        file.write(b"\xff" * 100)
-
-
-@pytest.mark.parametrize("damage", [overwrite_the_middle, cut_in_half, overwrite_the_head])
-async def test_a_damaged_file_is_refused(damage: Callable[[Path], None], path: Path) -> None:
-    await fill(path)
-    damage(path)
-    with pytest.raises(JournalDamagedError, match=str(path)):
-        async with open_sqlite_journal(path):
-            raise AssertionError("unreachable")
-
-
-async def test_a_file_of_a_later_release_is_refused(path: Path) -> None:
-    await fill(path)
-    with closing(sqlite3.connect(path)) as database:
-        database.execute("PRAGMA user_version = 99")
-    with pytest.raises(JournalError, match="version 99"):
-        async with open_sqlite_journal(path):
-            raise AssertionError("unreachable")
-
-
-async def test_a_place_where_no_file_can_be_is_told(tmp_path: Path) -> None:
-    for place in tmp_path, tmp_path / "missing" / "journal.db":
-        with pytest.raises(JournalError, match=str(place)):
-            async with open_sqlite_journal(place):
-                raise AssertionError("unreachable")
-
-
-async def test_a_closed_journal_says_so(path: Path) -> None:
-    async with open_sqlite_journal(path) as journal:
-        pass
-    for use in (lambda: journal.append("a", 0, [b"x"])), (lambda: journal.read("a", 0, 1)):
-        with pytest.raises(JournalError, match="closed"):
-            await use()
-
-
-async def test_an_error_in_the_block_leaves_it_as_it_is(path: Path) -> None:
-    with pytest.raises(KeyError, match="mine"):
-        async with open_sqlite_journal(path):
-            raise KeyError("mine")
-
-
-async def test_large_events_are_read_in_smaller_batches(path: Path) -> None:
-    async with open_sqlite_journal(path) as journal:
-        await journal.append("a", 0, [bytes(2**20)] * 10)
-        assert len(await journal.read("a", 0, 100)) < 10

@@ -7,14 +7,16 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import trio
 from trio.testing import MockClock
 
-from examples.saga import Transfer, serve
+from examples.saga import Account, Answered, Book, Transfer, Transfers, serve
 from tests.programs.bank import ACCOUNTS, check, transfers
+from trioakt import ActorFailedError, ActorSystem, JournalError
 from trioakt.persistence import MemoryJournal, open_sqlite_journal
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +76,52 @@ async def test_whichever_write_is_the_last_the_next_run_loses_nothing_and_repeat
         died = journal.death.cancelled_caught
         journal.dies_at, journal.death = 0, trio.CancelScope()
         await journal.live()
+        assert (await check(journal, FEW)).total() == len(FEW)
+    assert write > 4 * len(FEW)
+
+
+async def test_an_answer_that_comes_late_or_twice_changes_nothing(autojump_clock: MockClock) -> None:
+    journal = MemoryJournal()
+    async with ActorSystem("bank", extensions=[journal]) as system:
+        accounts = {name: await system.spawn(Account, name, limit) for name, (_, limit) in ACCOUNTS.items()}
+        for name, (cents, _) in ACCOUNTS.items():
+            await accounts[name].ask(Book("opening", cents))
+        sagas = await system.spawn(Transfers, accounts)
+        assert await sagas.ask(FEW[0]) == "done"
+        for step in "withdrawn", "refused":
+            sagas.tell(Answered(FEW[0].number, "begun", step))
+        assert await sagas.ask(FEW[0]) == "done"
+    assert await check(journal, FEW[:1]) == {"done": 1}
+
+
+class FailingJournal(MemoryJournal):
+    """Fails at one of its writes, which is done or not; the actor that wrote does not know."""
+
+    def __init__(self, fails_at: int, *, after_writing: bool) -> None:
+        super().__init__()
+        self.writes_left = fails_at
+        self.after_writing = after_writing
+
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+        self.writes_left -= 1
+        if self.writes_left or self.after_writing:
+            await super().append(persistence_id, after, events)
+        if not self.writes_left:
+            raise JournalError("the disk is gone, and back again")
+
+
+@pytest.mark.parametrize("after_writing", [False, True])
+async def test_whichever_write_fails_nothing_is_lost_and_nothing_repeated(
+    autojump_clock: MockClock, after_writing: bool
+) -> None:
+    write, failed = 0, True
+    while failed:
+        write += 1
+        journal = FailingJournal(write, after_writing=after_writing)
+        with suppress(BaseExceptionGroup, ActorFailedError):  # who asked for that transfer hears of it, and asks again
+            await serve(journal, ACCOUNTS, FEW)
+        failed = journal.writes_left <= 0
+        await serve(journal, ACCOUNTS, FEW)
         assert (await check(journal, FEW)).total() == len(FEW)
     assert write > 4 * len(FEW)
 

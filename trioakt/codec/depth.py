@@ -8,7 +8,7 @@ from typing import Any
 _CONTAINERS = frozenset({*range(0x80, 0xA0), 0xDC, 0xDD, 0xDE, 0xDF})
 _OTHERS = bytes(byte for byte in range(256) if byte not in _CONTAINERS)
 
-_HOLDING = frozenset({list, tuple, set, frozenset, dict})
+_HOLDING: frozenset[type[Any]] = frozenset({list, tuple, set, frozenset, dict})
 
 _BOUND_IS_LOOSE = sys.version_info < (3, 12)
 _SAFE = 10_000

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator
 from contextlib import contextmanager
 
-from trioakt.supervision import Failure
-
 _LONGEST = 200
 """Characters of a path and of a foreign text that are shown."""
 
@@ -41,8 +39,11 @@ def describe(error: Exception) -> str:
     """Tell in one short line what was raised, whatever its ``str`` does."""
     if isinstance(error, Fault):
         return error.text
-    failure = Failure.of(error)
-    return shorten(f"{failure.type_name}: {failure.text}" if failure.text else failure.type_name)
+    try:
+        text = str(error)
+    except Exception:
+        text = "its text cannot be shown"
+    return shorten(f"{type(error).__name__}: {text}")
 
 
 def unexpected(wanted: str, value: object) -> Fault:

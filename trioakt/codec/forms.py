@@ -6,7 +6,7 @@ import collections
 import collections.abc as abc
 from enum import Enum
 from threading import RLock
-from typing import Any, Literal, TypeVar, get_args, get_origin, is_typeddict
+from typing import Any, Literal, get_args, get_origin, is_typeddict
 
 import attrs
 
@@ -125,8 +125,6 @@ class Forms:
         arguments = get_args(kind)
         if origin in self._forms:
             return self._forms[origin]
-        if isinstance(kind, TypeVar):
-            return self._any
         if origin is Literal:
             return literal_form(arguments)
         if origin is tuple and not (len(arguments) == 2 and arguments[1] is Ellipsis) and kind is not tuple:

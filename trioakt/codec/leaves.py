@@ -117,7 +117,10 @@ def _text(kind: type[Any], parse: Callable[[str], Any], write: Write = same) -> 
 
     def read(value: Any, _: Any = None) -> Any:
         if isinstance(value, str):
-            return parse(value)
+            try:
+                return parse(value)
+            except Exception as error:
+                raise unexpected(kind.__name__, value) from error
         if isinstance(value, kind):
             return value
         raise unexpected(kind.__name__, value)

@@ -84,10 +84,10 @@ def upcasting(name: str, version: int, newest: int, read: Read) -> Read:
         return read
     if not 1 <= version < newest:
         raise Fault(f"version {version} is not known here, only up to {newest}")
-    upcasters = [(each, registry.upcaster(name, each)) for each in range(version, newest)]
 
     def read_older(body: Any, _: Any = None) -> Any:
-        for each, upcaster in upcasters:
+        for each in range(version, newest):
+            upcaster = registry.upcaster(name, each)
             if upcaster is None:
                 raise Fault(f"there is no upcaster from version {each}")
             body = upcaster(body)

@@ -190,7 +190,7 @@ class Metrics(Instrument):
             return
         attributes = {**series.attributes, "trioakt.ask.outcome": _word(outcome)}
         if error is not None:
-            attributes["error.type"] = type(error).__qualname__
+            attributes["error.type"] = _name_of(type(error))
         self._board.asking.record(trio.current_time() - began, attributes)
 
     def _series(self, kind: str) -> _Series:
@@ -239,9 +239,13 @@ class _Timed(AbstractContextManager[None]):
         self._series.handled += 1
         attributes = self._series.attributes
         if kind is not None:
-            attributes = {**attributes, "error.type": kind.__qualname__}
+            attributes = {**attributes, "error.type": _name_of(kind)}
         self._durations.record(trio.current_time() - self._began, attributes)
 
 
 def _word(value: AskOutcome | DeadLetterReason) -> str:
     return value.name.lower()
+
+
+def _name_of(kind: type[BaseException]) -> str:
+    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import trio
 from trioakt.lowlevel import kind_of
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import CoreSystem, Standing
+    from trioakt.lowlevel import CoreSystem
 
 _STEP = 500
 """Actors that are looked at before the event loop gets its turn again."""
@@ -28,7 +27,8 @@ class Survey:
     def __init__(self, system: CoreSystem) -> None:
         self._system = system
         self._token = trio.lowlevel.current_trio_token()
-        self._last: Counter[str] = Counter()
+        self._running: _Look | None = None
+        self._last = Counter[str]()
 
     def take(self) -> Counter[str]:
         """Return the messages that wait, by kind.
@@ -36,42 +36,40 @@ class Survey:
         Another thread waits for the event loop, for at most a second: then it gets what was last seen. So whoever holds
         up the loop while it waits for that thread, such as an exporter that is shut down, is held up no longer.
         """
-        look = _Look(self._system.cells(), self._token)
         if threading.get_ident() == self._system.thread:
-            look.finish()
-        else:
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(look.step)
-                look.done.wait(_PATIENCE)
-        if look.done.is_set():
+            look = _Look(self._system)
+            while not look.step():
+                pass
             self._last = look.depths
+            return self._last
+        look = self._running
+        if look is None:
+            look = self._running = _Look(self._system)
+            with suppress(trio.RunFinishedError):
+                self._token.run_sync_soon(self._go_on, look)
+        look.done.wait(_PATIENCE)
         return self._last
+
+    def _go_on(self, look: _Look) -> None:
+        if look.step():
+            self._last, self._running = look.depths, None
+            look.done.set()
+        else:
+            self._token.run_sync_soon(self._go_on, look)
 
 
 class _Look:
     """One walk through the tree, in steps."""
 
-    def __init__(self, cells: Iterator[Standing], token: trio.lowlevel.TrioToken) -> None:
-        self.depths: Counter[str] = Counter()
+    def __init__(self, system: CoreSystem) -> None:
+        self.depths = Counter[str]()
         self.done = threading.Event()
-        self._cells = cells
-        self._token = token
+        self._cells = system.cells()
 
-    def finish(self) -> None:
-        """Walk to the end at once."""
-        while not self._walk():
-            pass
-
-    def step(self) -> None:
-        """Walk a part, and come back for the next."""
-        if not self._walk():
-            self._token.run_sync_soon(self.step)
-
-    def _walk(self) -> bool:
+    def step(self) -> bool:
+        """Walk a part of the way, and tell whether it was the last one."""
         cells = list(islice(self._cells, _STEP))
         for cell in cells:
             if cell.parent is not None:  # a guardian is none of the application's
-                self.depths[kind_of(cell.factory)] += cell.statistics().depth
-        if len(cells) < _STEP:
-            self.done.set()
-        return self.done.is_set()
+                self.depths[kind_of(cell.factory)] += len(cell.mailbox) + len(cell.front or ())
+        return len(cells) < _STEP

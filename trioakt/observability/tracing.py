@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import trio
 from opentelemetry import context, propagate, trace
+from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from trioakt.lowlevel import Ask, AskOutcome, Failure, Instrument
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from contextvars import Token
     from types import TracebackType
 
-    from opentelemetry.context import Context
     from opentelemetry.trace import Span, Tracer, TracerProvider
 
     from trioakt.lowlevel import ActorRef, Envelope, Listener
+
+_NOTHING = Context()
 
 
 class Tracing(Instrument):
@@ -42,7 +44,8 @@ class Tracing(Instrument):
 
     def sending(self, ref: ActorRef, envelope: Envelope, headers: dict[str, str]) -> None:
         """Send the trace context along."""
-        propagate.inject(headers)
+        if context.get_current():
+            propagate.inject(headers)
 
     def handling(
         self, ref: ActorRef, kind: str, envelope: Envelope, headers: dict[str, str]
@@ -128,7 +131,8 @@ class _Handling(AbstractContextManager[None]):
         self._headers = headers
 
     def __enter__(self) -> None:
-        cause, envelope = propagate.extract(self._headers), self._envelope
+        # Not the context of the task: that is the one in which the actor was spawned, maybe in another trace.
+        cause, envelope = propagate.extract(self._headers, _NOTHING), self._envelope
         role = SpanKind.SERVER if isinstance(envelope, Ask) and envelope.asked else SpanKind.CONSUMER
         self._span = span = _start(self._tracer, role, self._ref, self._kind, envelope, cause)
         self._token = context.attach(trace.set_span_in_context(span, cause))
