@@ -72,6 +72,11 @@ class Registry:
             versions = [version for known, version in self._classes if known == name]
             return self._classes.get((name, max(versions))) if versions else None
 
+    def classes(self) -> list[type]:
+        """Return all message classes."""
+        with self._lock:
+            return list(self._classes.values())
+
     def upcaster(self, name: str, version: int) -> Upcaster | None:
         """Return how this version becomes the next."""
         return self._upcasters.get((name, version))

@@ -17,8 +17,10 @@ from trioakt.remote.line import Line
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
 from trioakt.remote.names import Names
 from trioakt.remote.peer import Peer
+from trioakt.remote.records import Shapes, encode_record
 from trioakt.remote.serving import Serving
 from trioakt.remote.session import STRANGER, Closed, Identity, Opened, Received, Rules, Session, SessionEvent, Suspected
+from trioakt.remote.shapes import shapes
 from trioakt.remote.transport import Frame, Listener, Pipe, PipeClosed, Transport
 
 if TYPE_CHECKING:
@@ -60,6 +62,7 @@ class Endpoint:
         self._incarnation = secrets.token_bytes(16)
         self.names = Names(system, self.exports, self._incarnation, self.peer_at)
         self._codec = Codec(refs=self.names, max_size=remote.max_frame - _OVERHEAD)
+        self._messages: set[type] = set()
         self._kinds: dict[str, Callable[..., Actor]] = {}
         self._peers: dict[str, Peer] = {}
         self._lines: dict[Session, Line] = {}
@@ -197,6 +200,7 @@ class Endpoint:
             for record in records:
                 line.serving.handle(record)
         except ProtocolError as error:
+            self._publish(LinkRefused, line.address, str(error))
             self._hear(line, line.session.lost(f"it broke the protocol: {error}"))
 
     def _opened(self, line: Line, identity: Identity) -> None:
@@ -210,6 +214,7 @@ class Endpoint:
         line.serving = Serving(peer, self, self._nursery)
         self._failures.pop(line.address, None)
         self._publish(LinkUp, line.address, identity.node)
+        line.session.put(encode_record(Shapes(shapes())))
         peer.opened(line.session, identity.incarnation)
 
     def _closed(self, line: Line, closed: Closed) -> None:
@@ -262,7 +267,12 @@ class Endpoint:
         Raises:
             CodecError: It cannot travel.
         """
-        return self._codec.encode(message if registration(type(message)) else Value(message))
+        kind = message.__class__
+        if kind not in self._messages:
+            if registration(kind) is None:
+                return self._codec.encode(Value(message))
+            self._messages.add(kind)
+        return self._codec.encode(message)
 
     def decode(self, body: bytes) -> Any:
         """Return the message or the value.

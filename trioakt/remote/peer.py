@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
     from trioakt.remote.recipient import RemoteRecipient
 
+_NO_HEADERS: dict[str, str] = {}
 _FULL = 64 * 2**20
 """Bytes of records that may wait for one node."""
 
@@ -211,8 +212,11 @@ class Peer:
             raise MailboxFullError(f"{_FULL} bytes wait for the link to {self.address}", to.path)
 
     def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
+        instruments = self._wire.system.instruments
+        if not instruments:
+            return _NO_HEADERS
         headers: dict[str, str] = {}
-        for instrument in self._wire.system.instruments:
+        for instrument in instruments:
             instrument.sending(ActorRef(to), envelope, headers)
         return headers
 

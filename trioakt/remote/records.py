@@ -115,7 +115,15 @@ class Spawn(msgspec.Struct, tag=13, array_like=True, frozen=True):
     body: bytes
 
 
-AnyRecord = Tell | Send | Question | Cancel | Reply | Done | Failed | Order | Watch | Unwatch | Ended | Find | Spawn
+class Shapes(msgspec.Struct, tag=14, array_like=True, frozen=True):
+    """The first record of a session: the fingerprint of each message type of this node, by name and version."""
+
+    known: dict[str, str]
+
+
+AnyRecord = (
+    Tell | Send | Question | Cancel | Reply | Done | Failed | Order | Watch | Unwatch | Ended | Find | Spawn | Shapes
+)
 
 _encoder = Encoder()
 _decoder = Decoder(AnyRecord)

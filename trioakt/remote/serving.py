@@ -36,6 +36,7 @@ from trioakt.lowlevel import (
 from trioakt.remote import records
 from trioakt.remote.peer import error_of, failure_of
 from trioakt.remote.records import decode_record
+from trioakt.remote.shapes import check_shapes
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
@@ -124,6 +125,8 @@ class Serving:
                 watcher = self._watchers.pop(to, None)
                 if watcher is not None:
                     self._recipient(to).signal(Unwatch(watcher))
+            case records.Shapes(known=known):
+                check_shapes(known)
             case records.Ended(to=to, cause=cause, failure=failure):
                 peer.ended(to, TerminationCause(cause, failure_of(failure)))
 
@@ -276,7 +279,10 @@ def failed_record(number: int, error: BaseException) -> records.Failed:
 
 
 def _deliver(to: Recipient, envelope: Envelope, headers: dict[str, str]) -> None:
-    with arrived(headers):
+    if headers:
+        with arrived(headers):
+            to.deliver(envelope)
+    else:
         to.deliver(envelope)
 
 

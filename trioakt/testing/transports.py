@@ -62,10 +62,9 @@ class _Bench:
         self, links: int = 1, *, max_frame: int = _MAX_FRAME, taken: int = _MAX_FRAME
     ) -> AsyncGenerator[tuple[Listener, list[Link]]]:
         """Connect links that send up to ``max_frame`` to a listener that takes frames up to another size."""
-        async with self.make(taken).listen(self.address) as listener:
-            async with AsyncExitStack() as stack:
-                made = [await stack.enter_async_context(self._dial(listener, max_frame)) for _ in range(links)]
-                yield listener, made
+        async with self.make(taken).listen(self.address) as listener, AsyncExitStack() as stack:
+            made = [await stack.enter_async_context(self._dial(listener, max_frame)) for _ in range(links)]
+            yield listener, made
 
     @asynccontextmanager
     async def _dial(self, listener: Listener, max_frame: int) -> AsyncGenerator[Link]:
