@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from trioakt.remote.endpoint import Endpoint
+from trioakt.remote.nng import NngTransport
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
@@ -13,5 +14,5 @@ if TYPE_CHECKING:
 
 def endpoint(system: CoreSystem, remote: Remote) -> Endpoint:
     """Return the endpoint of a system, which does not listen yet."""
-    assert remote.transport is not None
-    return Endpoint(system, remote, remote.transport)
+    transport = remote.transport or NngTransport(tls=remote.tls, max_frame=remote.max_frame)
+    return Endpoint(system, remote, transport)

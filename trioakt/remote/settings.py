@@ -69,6 +69,11 @@ class Remote:
     max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))
     transport: Transport | None = attrs.field(default=None, kw_only=True)
 
+    @tls.validator
+    def _fits(self, attribute: attrs.Attribute[Any], value: Tls | None) -> None:
+        if (value is not None) != self.listen.startswith("tls+"):
+            raise ValueError(f"tls=Tls(...) and listen='tls+tcp://...' go together, got listen={self.listen!r}")
+
     @suspicion.validator
     def _longer(self, attribute: attrs.Attribute[Any], value: float) -> None:
         if value < 2 * self.heartbeat:
