@@ -74,6 +74,8 @@ from trioakt.patterns.routing import (
 )
 from trioakt.patterns.schedule import Schedule
 from trioakt.patterns.topics import TopicStatistics, TopicStream
+from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
+from trioakt.remote.settings import Remote, Tls
 from trioakt.supervision import Backoff, Directive, Failure, OneForAll, OneForOne, RestForOne
 from trioakt.system import ActorSystem
 
@@ -121,6 +123,10 @@ __all__ = [
     "JournalFullError",
     "LeaseLostError",
     "LeastFull",
+    "LinkLost",
+    "LinkRefused",
+    "LinkSuspected",
+    "LinkUp",
     "MailboxFullError",
     "MailboxHigh",
     "Missed",
@@ -141,6 +147,7 @@ __all__ = [
     "Random",
     "RecoveryError",
     "Reentrancy",
+    "Remote",
     "RemoteActorError",
     "RemoteError",
     "ReplyTo",
@@ -159,6 +166,7 @@ __all__ = [
     "TailChopping",
     "Terminated",
     "TerminationCause",
+    "Tls",
     "TopicStatistics",
     "TopicStream",
     "Tree",

@@ -4,9 +4,11 @@ Under ``trio.testing.MockClock(autojump_threshold=0)``, the fixture ``autojump_c
 are virtual. The fixture ``no_leaks`` is in ``trioakt.testing.fixtures``, which needs pytest.
 """
 
+from trioakt.remote.memory import MemoryNetwork
 from trioakt.testing.conformance import check_mailbox
 from trioakt.testing.journals import check_journal
 from trioakt.testing.kit import open_test_system
 from trioakt.testing.probe import Probe
+from trioakt.testing.transports import check_transport
 
-__all__ = ["Probe", "check_journal", "check_mailbox", "open_test_system"]
+__all__ = ["MemoryNetwork", "Probe", "check_journal", "check_mailbox", "check_transport", "open_test_system"]
