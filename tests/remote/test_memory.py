@@ -9,12 +9,10 @@ from random import Random
 import attrs
 import pytest
 import trio
-import trio.testing
+from trio.testing import MockClock
 
 from trioakt.remote.memory import MemoryNetwork
 from trioakt.remote.transport import Frame, Link, Listener, PipeClosed
-
-pytestmark = pytest.mark.usefixtures("autojump_clock")
 
 
 @attrs.frozen
@@ -30,6 +28,12 @@ async def connected(seed: int = 1, *, buffer: int = 128) -> AsyncGenerator[Ends]
     network = MemoryNetwork(Random(seed), buffer=buffer)
     async with network.transport("b").listen("mem://b:0") as listener:
         yield Ends(network, listener, await network.transport("a").dial(listener.address))
+
+
+@pytest.fixture
+async def ends() -> AsyncGenerator[Ends]:
+    async with connected() as ends:
+        yield ends
 
 
 async def send(link: Link, numbers: range) -> None:
@@ -65,20 +69,20 @@ async def is_lost(link: Link) -> bool:
 # ------------------------------------------------------------------------- addresses
 
 
-async def test_port_zero_is_the_next_free_one() -> None:
+async def test_port_zero_is_the_next_free_one(autojump_clock: MockClock) -> None:
     transport = MemoryNetwork().transport("a")
     async with transport.listen("mem://a:0") as one, transport.listen("mem://a:0") as two:
         assert (one.address, two.address) == ("mem://a:1", "mem://a:2")
 
 
-async def test_a_port_is_free_again_when_its_listener_has_ended() -> None:
+async def test_a_port_is_free_again_when_its_listener_has_ended(autojump_clock: MockClock) -> None:
     transport = MemoryNetwork().transport("a")
     for _ in range(2):
         async with transport.listen("mem://a:7") as listener:
             assert listener.address == "mem://a:7"
 
 
-async def test_a_host_listens_at_no_address_of_another() -> None:
+async def test_a_host_listens_at_no_address_of_another(autojump_clock: MockClock) -> None:
     with pytest.raises(OSError, match="no address of a"):
         async with MemoryNetwork().transport("a").listen("mem://b:1"):
             pass
@@ -87,56 +91,55 @@ async def test_a_host_listens_at_no_address_of_another() -> None:
 # ------------------------------------------------------------------- losses and delays
 
 
-async def test_a_dropped_frame_vanishes_alone_and_the_others_keep_their_order() -> None:
-    async with connected() as ends:
-        ends.network.drop(0.5)
-        await send(ends.link, range(100))
-        numbers = await arrivals(ends.listener)
-        assert numbers == sorted(numbers)
-        assert 30 < len(numbers) < 70
+async def test_a_dropped_frame_vanishes_alone_and_the_others_keep_their_order(
+    ends: Ends, autojump_clock: MockClock
+) -> None:
+    ends.network.drop(0.5)
+    await send(ends.link, range(100))
+    numbers = await arrivals(ends.listener)
+    assert numbers == sorted(numbers)
+    assert 30 < len(numbers) < 70
 
 
-async def test_drops_between_two_hosts_spare_the_others() -> None:
-    async with connected() as ends:
-        ends.network.drop(1.0, between=("b", "c"))
-        await send(ends.link, range(10))
-        assert await arrivals(ends.listener) == [*range(10)]
-        ends.network.drop(1.0, between=("b", "a"))
-        await send(ends.link, range(10))
-        assert await arrivals(ends.listener) == []
-        ends.network.drop(0.0)
-        await send(ends.link, range(10))
-        assert await arrivals(ends.listener) == [*range(10)]
+async def test_drops_between_two_hosts_spare_the_others(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.drop(1.0, between=("b", "c"))
+    await send(ends.link, range(10))
+    assert await arrivals(ends.listener) == [*range(10)]
+    ends.network.drop(1.0, between=("b", "a"))
+    await send(ends.link, range(10))
+    assert await arrivals(ends.listener) == []
+    ends.network.drop(0.0)
+    await send(ends.link, range(10))
+    assert await arrivals(ends.listener) == [*range(10)]
 
 
-async def test_a_delayed_frame_takes_its_time() -> None:
-    async with connected() as ends:
-        ends.network.delay(0.5, 0.5)
-        start = trio.current_time()
-        await ends.link.send(b"late")
+async def test_a_delayed_frame_takes_its_time(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.delay(0.5, 0.5)
+    start = trio.current_time()
+    await ends.link.send(b"late")
+    await ends.listener.receive()
+    assert trio.current_time() - start == pytest.approx(0.5)
+
+
+async def test_delays_that_vary_never_turn_the_order(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.delay(0.0, 10.0)
+    await send(ends.link, range(100))
+    ends.network.delay(0.0, 0.0)
+    await send(ends.link, range(100, 120))
+    assert await arrivals(ends.listener) == [*range(120)]
+
+
+async def test_a_receive_that_gives_up_before_the_frame_is_due_loses_nothing(
+    ends: Ends, autojump_clock: MockClock
+) -> None:
+    ends.network.delay(2.0, 2.0)
+    await ends.link.send(b"1")
+    with nothing_happens(1.0):
         await ends.listener.receive()
-        assert trio.current_time() - start == pytest.approx(0.5)
+    assert await arrivals(ends.listener) == [1]
 
 
-async def test_delays_that_vary_never_turn_the_order() -> None:
-    async with connected() as ends:
-        ends.network.delay(0.0, 10.0)
-        await send(ends.link, range(100))
-        ends.network.delay(0.0, 0.0)
-        await send(ends.link, range(100, 120))
-        assert await arrivals(ends.listener) == [*range(120)]
-
-
-async def test_a_receive_that_gives_up_before_the_frame_is_due_loses_nothing() -> None:
-    async with connected() as ends:
-        ends.network.delay(2.0, 2.0)
-        await ends.link.send(b"1")
-        with nothing_happens(1.0):
-            await ends.listener.receive()
-        assert await arrivals(ends.listener) == [1]
-
-
-async def test_a_full_link_waits_until_a_frame_has_been_received() -> None:
+async def test_a_full_link_waits_until_a_frame_has_been_received(autojump_clock: MockClock) -> None:
     async with connected(buffer=3) as ends:
         await send(ends.link, range(3))
         with nothing_happens():
@@ -149,7 +152,7 @@ async def test_a_full_link_waits_until_a_frame_has_been_received() -> None:
 # -------------------------------------------------------------------------- partitions
 
 
-async def test_in_a_partition_frames_vanish_and_nobody_is_told() -> None:
+async def test_in_a_partition_frames_vanish_and_nobody_is_told(autojump_clock: MockClock) -> None:
     async with connected(buffer=3) as ends:
         ends.network.partition({"a"}, {"b"})
         await send(ends.link, range(10))
@@ -159,100 +162,98 @@ async def test_in_a_partition_frames_vanish_and_nobody_is_told() -> None:
             await ends.link.wait_lost()
 
 
-async def test_after_healing_frames_arrive_again_but_not_those_that_have_vanished() -> None:
-    async with connected() as ends:
-        ends.network.partition({"a"}, {"b"})
-        await send(ends.link, range(5))
-        ends.network.heal()
-        await send(ends.link, range(5, 10))
-        assert await arrivals(ends.listener) == [*range(5, 10)]
+async def test_after_healing_frames_arrive_again_but_not_those_that_have_vanished(
+    ends: Ends, autojump_clock: MockClock
+) -> None:
+    ends.network.partition({"a"}, {"b"})
+    await send(ends.link, range(5))
+    ends.network.heal()
+    await send(ends.link, range(5, 10))
+    assert await arrivals(ends.listener) == [*range(5, 10)]
 
 
 @pytest.mark.parametrize(("hosts", "others", "numbers"), [("a", "b", []), ("b", "a", [0, 1, 2])])
-async def test_a_one_way_partition_cuts_only_one_way(hosts: str, others: str, numbers: list[int]) -> None:
-    async with connected() as ends:
-        ends.network.partition({hosts}, {others}, one_way=True)
-        await send(ends.link, range(3))
-        assert await arrivals(ends.listener) == numbers
+async def test_a_one_way_partition_cuts_only_one_way(
+    ends: Ends, autojump_clock: MockClock, hosts: str, others: str, numbers: list[int]
+) -> None:
+    ends.network.partition({hosts}, {others}, one_way=True)
+    await send(ends.link, range(3))
+    assert await arrivals(ends.listener) == numbers
 
 
-async def test_a_partition_spares_who_is_on_the_same_side() -> None:
-    async with connected() as ends:
-        ends.network.partition({"a", "b"}, {"c"})
-        await send(ends.link, range(3))
-        assert await arrivals(ends.listener) == [0, 1, 2]
+async def test_a_partition_spares_who_is_on_the_same_side(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.partition({"a", "b"}, {"c"})
+    await send(ends.link, range(3))
+    assert await arrivals(ends.listener) == [0, 1, 2]
 
 
 @pytest.mark.parametrize("one_way", [False, True])
-async def test_a_dial_across_a_partition_takes_until_it_has_healed(one_way: bool) -> None:
-    async with connected() as ends:
-        ends.network.partition({"b"}, {"a"}, one_way=one_way)
-        transport = ends.network.transport("a")
-        with nothing_happens():
-            await transport.dial(ends.listener.address)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(transport.dial, ends.listener.address)
-            await trio.sleep(5)
-            ends.network.heal()
-
-
-async def test_the_end_of_a_link_is_seen_when_the_partition_has_healed() -> None:
-    async with connected() as ends:
-        ends.network.partition({"a"}, {"b"})
-        await ends.link.aclose()
-        with nothing_happens():
-            await ends.listener.receive()
+async def test_a_dial_across_a_partition_takes_until_it_has_healed(
+    ends: Ends, autojump_clock: MockClock, one_way: bool
+) -> None:
+    ends.network.partition({"b"}, {"a"}, one_way=one_way)
+    transport = ends.network.transport("a")
+    with nothing_happens():
+        await transport.dial(ends.listener.address)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.dial, ends.listener.address)
+        await trio.sleep(5)
         ends.network.heal()
-        assert isinstance(await ends.listener.receive(), PipeClosed)
 
 
-async def test_the_end_of_a_listener_is_seen_when_the_partition_has_healed() -> None:
-    async with connected() as ends:
-        ends.network.partition({"b"}, {"a"}, one_way=True)
-        await ends.listener.aclose()
-        assert not await is_lost(ends.link)
-        await ends.link.send(b"to nobody")
-        ends.network.heal()
-        assert await is_lost(ends.link)
+async def test_the_end_of_a_link_is_seen_when_the_partition_has_healed(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.partition({"a"}, {"b"})
+    await ends.link.aclose()
+    with nothing_happens():
+        await ends.listener.receive()
+    ends.network.heal()
+    assert isinstance(await ends.listener.receive(), PipeClosed)
+
+
+async def test_the_end_of_a_listener_is_seen_when_the_partition_has_healed(
+    ends: Ends, autojump_clock: MockClock
+) -> None:
+    ends.network.partition({"b"}, {"a"}, one_way=True)
+    await ends.listener.aclose()
+    assert not await is_lost(ends.link)
+    await ends.link.send(b"to nobody")
+    ends.network.heal()
+    assert await is_lost(ends.link)
 
 
 # ----------------------------------------------------------------------------- crashes
 
 
-async def test_the_crash_of_a_host_ends_its_links_and_flushes_nothing() -> None:
-    async with connected() as ends:
-        await send(ends.link, range(10))
-        ends.network.crash("a")
-        assert isinstance(await ends.listener.receive(), PipeClosed)
-        with pytest.raises(trio.ClosedResourceError):
-            await ends.link.send(b"x")
+async def test_the_crash_of_a_host_ends_its_links_and_flushes_nothing(ends: Ends, autojump_clock: MockClock) -> None:
+    await send(ends.link, range(10))
+    ends.network.crash("a")
+    assert isinstance(await ends.listener.receive(), PipeClosed)
+    with pytest.raises(trio.ClosedResourceError):
+        await ends.link.send(b"x")
 
 
-async def test_the_crash_of_a_host_ends_the_links_to_it() -> None:
-    async with connected() as ends:
-        ends.network.crash("b")
-        assert await is_lost(ends.link)
-        with pytest.raises(trio.BrokenResourceError):
-            await ends.link.send(b"x")
-        with pytest.raises(trio.ClosedResourceError):
-            await ends.listener.receive()
+async def test_the_crash_of_a_host_ends_the_links_to_it(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.crash("b")
+    assert await is_lost(ends.link)
+    with pytest.raises(trio.BrokenResourceError):
+        await ends.link.send(b"x")
+    with pytest.raises(trio.ClosedResourceError):
+        await ends.listener.receive()
 
 
-async def test_a_crashed_host_can_come_back_at_its_address() -> None:
-    async with connected() as ends:
-        await send(ends.link, range(3))
-        ends.network.crash("b")
-        async with ends.network.transport("b").listen(ends.listener.address) as listener:
-            link = await ends.network.transport("a").dial(listener.address)
-            await send(link, range(5, 8))
-            assert await arrivals(listener) == [5, 6, 7]
+async def test_a_crashed_host_can_come_back_at_its_address(ends: Ends, autojump_clock: MockClock) -> None:
+    await send(ends.link, range(3))
+    ends.network.crash("b")
+    async with ends.network.transport("b").listen(ends.listener.address) as listener:
+        link = await ends.network.transport("a").dial(listener.address)
+        await send(link, range(5, 8))
+        assert await arrivals(listener) == [5, 6, 7]
 
 
-async def test_the_crash_of_another_host_changes_nothing() -> None:
-    async with connected() as ends:
-        ends.network.crash("c")
-        await send(ends.link, range(3))
-        assert await arrivals(ends.listener) == [0, 1, 2]
+async def test_the_crash_of_another_host_changes_nothing(ends: Ends, autojump_clock: MockClock) -> None:
+    ends.network.crash("c")
+    await send(ends.link, range(3))
+    assert await arrivals(ends.listener) == [0, 1, 2]
 
 
 # ------------------------------------------------------------------------- determinism
@@ -272,6 +273,6 @@ async def story(seed: int) -> list[tuple[float, int]]:
         return told
 
 
-async def test_the_same_seed_brings_the_same_faults_at_the_same_times() -> None:
+async def test_the_same_seed_brings_the_same_faults_at_the_same_times(autojump_clock: MockClock) -> None:
     assert await story(7) == await story(7)
     assert await story(7) != await story(8)

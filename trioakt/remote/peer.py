@@ -32,6 +32,7 @@ from trioakt.remote.session import Session
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.house import House
     from trioakt.remote.recipient import RemoteRecipient
 
 _NO_HEADERS: dict[str, str] = {}
@@ -54,10 +55,8 @@ _ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
 """What another node's answer may raise here, by name."""
 
 
-class Wire(Protocol):
-    """What a peer needs of the endpoint."""
-
-    system: CoreSystem
+class Lines(Protocol):
+    """What a peer needs of those who keep the sessions."""
 
     def connect(self, peer: Peer) -> None:
         """Begin a session with this peer, unless one is on its way."""
@@ -65,18 +64,6 @@ class Wire(Protocol):
 
     def wake(self, session: Session) -> None:
         """See that the records of a session go out."""
-        ...
-
-    def encode(self, message: Any) -> bytes:
-        """Return the bytes of a message; raise CodecError."""
-        ...
-
-    def decode(self, body: bytes) -> Any:
-        """Return the message; raise CodecError."""
-        ...
-
-    def write_ref(self, ref: ActorRef[Any]) -> str:
-        """Return the text that names a ref in every node."""
         ...
 
 
@@ -105,15 +92,17 @@ class Peer:
 
     Args:
         address: ``host:port``, as it stands in the addresses of its actors.
-        wire: The endpoint.
+        house: This node's.
+        lines: Those who keep the sessions.
     """
 
-    def __init__(self, address: str, wire: Wire) -> None:
+    def __init__(self, address: str, house: House, lines: Lines) -> None:
         self.address = address
         self.session: Session | None = None
         self.incarnation: bytes | None = None
         """That of its last session; ``None`` before the first."""
-        self._wire = wire
+        self._house = house
+        self._lines = lines
         self._early: list[tuple[bytes | None, AnyRecord, Letter | None]] = []
         self._pending: dict[int, Answered] = {}
         self._ids = count(1)
@@ -123,16 +112,16 @@ class Peer:
 
     def tell(self, to: RemoteRecipient, envelope: Envelope) -> None:
         """Send a message that was told."""
-        sender = "" if envelope.sender is None else self._wire.write_ref(envelope.sender)
-        body = self._wire.encode(envelope.message)
+        sender = "" if envelope.sender is None else self._house.names.write_ref(envelope.sender)
+        body = self._house.encode(envelope.message)
         self._check_room(to)
         record = records.Tell(to.number, sender, body, self._headers(to, envelope))
-        self._put(to.incarnation, record, _Told(self._wire.system, ActorRef(to), envelope))
+        self._put(to.incarnation, record, _Told(self._house.system, ActorRef(to), envelope))
 
     def question(self, to: RemoteRecipient, ask: Ask) -> None:
         """Send a request."""
-        sender = "" if ask.sender is None else self._wire.write_ref(ask.sender)
-        body = self._wire.encode(ask.message)
+        sender = "" if ask.sender is None else self._house.names.write_ref(ask.sender)
+        body = self._house.encode(ask.message)
         self._check_room(to)
         number = next(self._ids)
         within = ask.deadline - trio.current_time() if ask.deadline < math.inf else math.inf
@@ -143,8 +132,8 @@ class Peer:
 
     async def send(self, to: RemoteRecipient, envelope: Envelope) -> None:
         """Send a message and wait until it has been taken in."""
-        sender = "" if envelope.sender is None else self._wire.write_ref(envelope.sender)
-        body = self._wire.encode(envelope.message)
+        sender = "" if envelope.sender is None else self._house.names.write_ref(envelope.sender)
+        body = self._house.encode(envelope.message)
         headers = self._headers(to, envelope)
         await self._call(to.incarnation, lambda number: records.Send(number, to.number, sender, body, headers))
 
@@ -200,10 +189,10 @@ class Peer:
         session = self.session
         if session is None:
             self._early.append((incarnation, record, letter))
-            self._wire.connect(self)
+            self._lines.connect(self)
         elif incarnation is None or incarnation == self.incarnation:
             session.put(encode_record(record), letter)
-            self._wire.wake(session)
+            self._lines.wake(session)
         elif letter is not None:
             letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
@@ -212,7 +201,7 @@ class Peer:
             raise MailboxFullError(f"{_FULL} bytes wait for the link to {self.address}", to.path)
 
     def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
-        instruments = self._wire.system.instruments
+        instruments = self._house.system.instruments
         if not instruments:
             return _NO_HEADERS
         headers: dict[str, str] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import trio
@@ -40,37 +40,10 @@ from trioakt.remote.shapes import check_shapes
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
-    from trioakt.remote.exports import Exports
+    from trioakt.remote.house import House
     from trioakt.remote.peer import Peer
 
 _ORDERS: dict[str, Signal] = {"stop": Stop(), "kill": Kill(), "poison": PoisonPill(), "reinstate": Reinstate()}
-
-
-class House(Protocol):
-    """What serving needs of the endpoint."""
-
-    system: CoreSystem
-    exports: Exports
-
-    def encode(self, message: Any) -> bytes:
-        """Return the bytes of a message; raise CodecError."""
-        ...
-
-    def decode(self, body: bytes) -> Any:
-        """Return the message; raise CodecError."""
-        ...
-
-    def write_ref(self, ref: ActorRef[Any]) -> str:
-        """Return the text that names a ref in every node."""
-        ...
-
-    def read_ref(self, text: str) -> ActorRef[Any]:
-        """Return the ref with this name; raise ValueError."""
-        ...
-
-    async def spawn(self, kind: str, name: str, body: bytes) -> ActorRef[Any]:
-        """Spawn an actor of a registered kind; raise TrioaktError."""
-        ...
 
 
 class Serving:
@@ -78,7 +51,7 @@ class Serving:
 
     Args:
         peer: The other node.
-        house: The endpoint.
+        house: This node's.
         nursery: Where what takes time is run.
     """
 
@@ -150,7 +123,7 @@ class Serving:
     def _open(self, body: bytes, sender: str, to: Recipient) -> tuple[Any, ActorRef[Any] | None]:
         """Return message and sender; what cannot be decoded is a dead letter, and raises CodecError."""
         try:
-            return self._house.decode(body), self._house.read_ref(sender) if sender else None
+            return self._house.decode(body), self._house.names.read_ref(sender) if sender else None
         except (CodecError, ValueError) as error:
             self._house.system.dead_letter(body, None, ActorRef(to), DeadLetterReason.DECODE_FAILED)
             raise error if isinstance(error, CodecError) else CodecError(str(error)) from error
@@ -239,7 +212,7 @@ class Serving:
         return await self._house.spawn(spawn.kind, spawn.name, spawn.body)
 
     def _answer(self, number: int, ref: ActorRef[Any] | None) -> None:
-        self._peer.put(records.Done(number, "" if ref is None else self._house.write_ref(ref)))
+        self._peer.put(records.Done(number, "" if ref is None else self._house.names.write_ref(ref)))
 
     def _failed(self, number: int, error: BaseException) -> None:
         self._peer.put(failed_record(number, error))

@@ -1,0 +1,96 @@
+"""The house: what this node offers to others and understands of them, whoever they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from trioakt.codec import Codec
+from trioakt.errors import StartError
+from trioakt.lowlevel import Actor, ActorRef, message, registration
+from trioakt.remote.exports import Exports
+from trioakt.remote.names import Names
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.peer import Peer
+
+_OVERHEAD = 4096
+"""Bytes of a frame beside the message."""
+
+
+@message(name="trioakt.value")
+class Value:
+    """A value that is no message by itself: a reply, or plain data."""
+
+    value: Any
+
+
+class House:
+    """The codec of a node, the names of its actors, and the kinds that others may spawn.
+
+    Args:
+        system: This node's.
+        incarnation: This node's.
+        peer_at: Returns the peer with an address.
+        max_frame: Bytes.
+    """
+
+    def __init__(self, system: CoreSystem, incarnation: bytes, peer_at: Callable[[str], Peer], max_frame: int) -> None:
+        self.system = system
+        self.exports = Exports()
+        self.names = Names(system, self.exports, incarnation, peer_at)
+        self._codec = Codec(refs=self.names, max_size=max_frame - _OVERHEAD)
+        self._messages: set[type] = set()
+        self._kinds: dict[str, Callable[..., Actor]] = {}
+
+    def encode(self, message: Any) -> bytes:
+        """Return the bytes of a message or a value.
+
+        Raises:
+            CodecError: It cannot travel.
+        """
+        kind = message.__class__
+        if kind not in self._messages:
+            if registration(kind) is None:
+                return self._codec.encode(Value(message))
+            self._messages.add(kind)
+        return self._codec.encode(message)
+
+    def decode(self, body: bytes) -> Any:
+        """Return the message or the value.
+
+        Raises:
+            CodecError: The bytes are none.
+        """
+        decoded = self._codec.decode(body)
+        return decoded.value if isinstance(decoded, Value) else decoded
+
+    def register(self, kind: type[Actor]) -> None:
+        """Let other nodes spawn actors of this class here.
+
+        Raises:
+            TypeError: It is no actor class.
+        """
+        if not issubclass(kind, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a kind is an actor class, got {kind!r}")
+        self._kinds[kind_name(kind)] = kind
+
+    async def spawn(self, kind: str, name: str, body: bytes) -> ActorRef[Any]:
+        """Spawn an actor of a registered kind at the top of this node, as another node wishes.
+
+        Raises:
+            StartError: The kind is not registered, or as ``spawn``.
+        """
+        factory = self._kinds.get(kind)
+        if factory is None:
+            raise StartError(f"{self.system.address} has registered no kind {kind[:200]!r}", "")
+        try:
+            return await self.system.spawn(factory, *self.decode(body), name=name or None)
+        except (TypeError, ValueError) as error:
+            raise StartError(f"{self.system.address} cannot spawn that: {error}", "") from error
+
+
+def kind_name(kind: type[Actor]) -> str:
+    """Return the name of an actor class between nodes."""
+    return f"{kind.__module__}.{kind.__qualname__}"

@@ -1,0 +1,237 @@
+"""The switchboard: which sessions this node has with which others, how they begin and what comes of their end."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trioakt.errors import ProtocolError
+from trioakt.remote.frames import Hello, decode_frame
+from trioakt.remote.house import House
+from trioakt.remote.line import Line
+from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
+from trioakt.remote.peer import Peer
+from trioakt.remote.records import Shapes, encode_record
+from trioakt.remote.serving import Serving
+from trioakt.remote.session import STRANGER, Closed, Identity, Opened, Received, Rules, Session, SessionEvent, Suspected
+from trioakt.remote.shapes import shapes
+from trioakt.remote.transport import Frame, Listener, Pipe, PipeClosed, Transport
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.settings import Remote
+
+_STRANGERS = 64
+"""Sessions that may be on their way to being open; beyond it nobody new is let in."""
+_PATIENCE = (0.1, 5.0)
+"""Seconds after which a node that could not be reached is tried again: at first, and at most."""
+_FAREWELL = 1.0
+"""Seconds that the goodbyes at the end may take."""
+
+
+class Switchboard:
+    """The sessions of a node.
+
+    Args:
+        system: This node's.
+        remote: What was said about it.
+        transport: What carries the frames.
+    """
+
+    def __init__(self, system: CoreSystem, remote: Remote, transport: Transport) -> None:
+        self._system = system
+        self._remote = remote
+        self._transport = transport
+        self._rules = Rules(remote.cookie or b"", remote.heartbeat, remote.suspicion, remote.max_frame)
+        self._incarnation = secrets.token_bytes(16)
+        self.house = House(system, self._incarnation, self.peer_at, remote.max_frame)
+        self._peers: dict[str, Peer] = {}
+        self._lines: dict[Session, Line] = {}
+        self._pipes: dict[Pipe, Line] = {}
+        self._failures: dict[str, tuple[int, float]] = {}
+        self._us: Identity
+        self._nursery: trio.Nursery
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Listen and keep the sessions, until cancelled; says that it has started when it can be reached."""
+        async with self._transport.listen(self._remote.listen) as listener:
+            system, remote = self._system, self._remote
+            system.node = remote.advertise or listener.address.partition("://")[2]
+            self._us = Identity(system.name, remote.node or system.name, system.node, self._incarnation)
+            async with trio.open_nursery() as self._nursery:
+                task_status.started()
+                await self._receive(listener)
+
+    async def take_leave(self) -> None:
+        """Say goodbye to all other nodes, and wait until they have heard it, or a second."""
+        for line in tuple(self._lines.values()):
+            line.session.leave("its system has ended")
+            line.wake.set()
+        with trio.move_on_after(_FAREWELL):
+            for line in tuple(self._lines.values()):
+                if line.serving is not None:
+                    await line.gone.wait()
+
+    # ------------------------------------------------------------------------- frames
+
+    async def _receive(self, listener: Listener) -> None:
+        while True:
+            match await listener.receive():
+                case Frame(pipe=pipe, data=data):
+                    line = self._pipes.get(pipe)
+                    if line is not None:
+                        self._hear(line, line.session.receive(data, trio.current_time()))
+                        line.wake.set()
+                    else:
+                        line = self._greeted(pipe, data)
+                    if line is None or line.gone.is_set():
+                        self._pipes.pop(pipe, None)
+                        listener.close_pipe(pipe)
+                case PipeClosed(pipe=pipe):
+                    line = self._pipes.pop(pipe, None)
+                    if line is not None:
+                        self._hear(line, line.session.lost("the link from it was lost"))
+
+    def _greeted(self, pipe: Pipe, data: bytes) -> Line | None:
+        """Find or begin the session that the first frame of a pipe belongs to; ``None`` turns the pipe out."""
+        try:
+            hello = decode_frame(data[:STRANGER])
+            if not isinstance(hello, Hello):
+                raise ProtocolError("it does not begin with a hello")
+            if pipe.peer is not None and pipe.peer != hello.node:
+                raise ProtocolError(f"it says that it is {hello.node!r}, its certificate says {pipe.peer!r}")
+            line = self._answered(hello, data) if hello.answers else self._asked(hello)
+        except ProtocolError as error:
+            self._publish(LinkRefused, "", str(error))
+            return None
+        if line is not None:
+            self._pipes[pipe] = line
+            line.pipe = pipe
+        return line
+
+    def _answered(self, hello: Hello, data: bytes) -> Line | None:
+        """Give a session of ours the hello that answers it."""
+        for line in self._lines.values():
+            if line.begun and line.pipe is None and line.session.id == hello.answers:
+                if hello.address != line.address:
+                    raise ProtocolError(f"the node at {line.address} calls itself {hello.address}: use that address")
+                self._hear(line, line.session.receive(data, trio.current_time()))
+                line.wake.set()
+                return line
+        return None
+
+    def _asked(self, hello: Hello) -> Line | None:
+        """Begin the session that another node wants, unless this node is at it, and its address the lesser one."""
+        on_their_way = [line for line in self._lines.values() if line.serving is None]
+        if len(on_their_way) >= _STRANGERS:
+            raise ProtocolError("too many sessions are on their way")
+        ours = any(line.begun and line.address == hello.address for line in on_their_way)
+        if ours and self._us.address < hello.address:
+            return None
+        return self._begin(hello.address, hello)
+
+    def _begin(self, address: str, answers: Hello | None = None) -> Line:
+        session = Session(
+            self._us,
+            self._rules,
+            session=secrets.token_bytes(16),
+            challenge=secrets.token_bytes(32),
+            now=trio.current_time(),
+            answers=answers,
+        )
+        line = self._lines[session] = Line(session, address, begun=answers is None)
+        url = f"{self._remote.listen.partition('://')[0]}://{address}"
+        self._nursery.start_soon(self._run, line, url, name=f"session with {address}")
+        return line
+
+    async def _run(self, line: Line, url: str) -> None:
+        try:
+            await line.run(self._transport, url, rules=self._rules, hear=self._hear)
+        finally:
+            self._hear(line, line.session.lost("this node has let it go"))
+
+    def _hear(self, line: Line, events: Sequence[SessionEvent]) -> None:
+        """Act on what a session says."""
+        for event in events:
+            match event:
+                case Opened(peer=identity):
+                    self._opened(line, identity)
+                case Received(records=records):
+                    self._take(line, records)
+                case Suspected(silence=silence):
+                    self._publish(LinkSuspected, line.address, silence)
+                case Closed():
+                    self._closed(line, event)
+
+    def _take(self, line: Line, records: Sequence[Any]) -> None:
+        assert line.serving is not None
+        try:
+            for record in records:
+                line.serving.handle(record)
+        except ProtocolError as error:
+            self._publish(LinkRefused, line.address, str(error))
+            self._hear(line, line.session.lost(f"it broke the protocol: {error}"))
+
+    def _opened(self, line: Line, identity: Identity) -> None:
+        if line.link is not None and line.link.peer not in (None, identity.node):
+            self._hear(line, line.session.lost(f"its certificate is that of {line.link.peer!r}"))
+            return
+        for other in [each for each in self._lines.values() if each.address == line.address and each is not line]:
+            if other.serving is not None or not other.begun:
+                self._hear(other, other.session.lost("another session has begun"))
+        peer = self.peer_at(line.address)
+        line.serving = Serving(peer, self.house, self._nursery)
+        self._failures.pop(line.address, None)
+        self._publish(LinkUp, line.address, identity.node)
+        line.session.put(encode_record(Shapes(shapes())))
+        peer.opened(line.session, identity.incarnation)
+
+    def _closed(self, line: Line, closed: Closed) -> None:
+        del self._lines[line.session]
+        line.gone.set()
+        line.wake.set()
+        peer = self.peer_at(line.address)
+        if line.serving is not None:
+            line.serving.close()
+            peer.closed(closed.reason)
+            self._publish(LinkLost, line.address, closed.reason)
+            return
+        if closed.error is not None:
+            self._publish(LinkRefused, line.address, closed.reason)
+        if peer.session is None and not any(each.address == line.address for each in self._lines.values()):
+            self._put_off(line.address)
+            peer.closed(closed.reason)
+
+    # --------------------------------------------------------------- what peers need
+
+    def peer_at(self, address: str) -> Peer:
+        """Return the peer with this address, known or not."""
+        peer = self._peers.get(address)
+        if peer is None:
+            peer = self._peers[address] = Peer(address, self.house, self)
+        return peer
+
+    def connect(self, peer: Peer) -> None:
+        """Begin a session with a peer, unless one is on its way or it could not be reached a moment ago."""
+        if any(line.address == peer.address for line in self._lines.values()):
+            return
+        _, until = self._failures.get(peer.address, (0, 0.0))
+        if trio.current_time() < until:
+            peer.closed("it could not be reached a moment ago")
+        else:
+            self._begin(peer.address)
+
+    def _put_off(self, address: str) -> None:
+        times, _ = self._failures.get(address, (0, 0.0))
+        first, most = _PATIENCE
+        self._failures[address] = (times + 1, trio.current_time() + min(first * 2.0**times, most))
+
+    def wake(self, session: Session) -> None:
+        """See that the records of a session go out."""
+        self._lines[session].wake.set()
+
+    def _publish(self, kind: type[Any], *details: object) -> None:
+        self._system.publish(kind, self._system.user.ref, *details)
