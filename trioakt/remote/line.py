@@ -46,14 +46,15 @@ class Line:
     async def run(self, transport: Transport, url: str, *, rules: Rules, hear: Hear) -> None:
         """Dial the other node and move frames until the session is over; what happens is told to ``hear``."""
         try:
-            with trio.move_on_after(rules.suspicion) as dialing:
-                link = await transport.dial(url)
-            if dialing.cancelled_caught:
-                raise OSError(f"no answer within {rules.suspicion:g} s")
+            with trio.move_on_after(rules.suspicion):
+                self.link = await transport.dial(url)
         except (OSError, ValueError) as error:
             hear(self, self.session.lost(f"it cannot be reached: {error}"))
             return
-        self.link = link
+        link = self.link
+        if link is None:
+            hear(self, self.session.lost(f"it cannot be reached: no answer within {rules.suspicion:g} s"))
+            return
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._keep_time, rules.heartbeat / 2, hear, nursery.cancel_scope)

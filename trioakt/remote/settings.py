@@ -26,6 +26,16 @@ def _not_everywhere(instance: Remote, attribute: attrs.Attribute[Any], value: st
         raise ValueError(f"listen={instance.listen!r} says nowhere to go: give advertise='host:port' too")
 
 
+def _fits(instance: Remote, attribute: attrs.Attribute[Any], value: Tls | None) -> None:
+    if (value is not None) != instance.listen.startswith("tls+"):
+        raise ValueError(f"tls=Tls(...) and listen='tls+tcp://...' go together, got listen={instance.listen!r}")
+
+
+def _two_heartbeats(instance: Remote, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value < 2 * instance.heartbeat:
+        raise ValueError(f"suspicion must be at least two heartbeats, got {value!r}")
+
+
 @attrs.frozen
 class Tls:
     """Certificates for ``tls+tcp://``; both ends show theirs, and each name must be that of its node.
@@ -62,19 +72,9 @@ class Remote:
     node: str | None = attrs.field(default=None, kw_only=True)
     advertise: str | None = attrs.field(default=None, kw_only=True, validator=_not_everywhere)
     cookie: bytes | None = attrs.field(default=None, kw_only=True, converter=_bytes, repr=False)
-    tls: Tls | None = attrs.field(default=None, kw_only=True)
+    tls: Tls | None = attrs.field(default=None, kw_only=True, validator=_fits)
     kinds: tuple[type[Any], ...] = attrs.field(default=(), kw_only=True, converter=tuple)
     heartbeat: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.gt(0))
-    suspicion: float = attrs.field(default=2.0, kw_only=True)
+    suspicion: float = attrs.field(default=2.0, kw_only=True, validator=_two_heartbeats)
     max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))
     transport: Transport | None = attrs.field(default=None, kw_only=True)
-
-    @tls.validator
-    def _fits(self, attribute: attrs.Attribute[Any], value: Tls | None) -> None:
-        if (value is not None) != self.listen.startswith("tls+"):
-            raise ValueError(f"tls=Tls(...) and listen='tls+tcp://...' go together, got listen={self.listen!r}")
-
-    @suspicion.validator
-    def _longer(self, attribute: attrs.Attribute[Any], value: float) -> None:
-        if value < 2 * self.heartbeat:
-            raise ValueError(f"suspicion must be at least two heartbeats, got {value!r}")
