@@ -147,5 +147,5 @@ def coverage(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure trioakt beside its floor and its peers; arguments go to benchmarks/run.py."""
-    session.install("-e", ".", *group("bench"))
+    session.install("-e", ".[all]", *group("bench"))
     session.run("python", "-m", "benchmarks.run", *session.posargs)

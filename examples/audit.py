@@ -8,7 +8,6 @@ import tempfile
 from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import trio
 
@@ -24,6 +23,7 @@ from trioakt import (
     Context,
     DeadLetter,
     Directive,
+    Event,
     Missed,
     OneForOne,
     PoisonPill,
@@ -94,7 +94,7 @@ async def keep_audit(system: ActorSystem, file: Path, *, task_status: trio.TaskS
                 await log.flush()
 
 
-def entry(event: Any) -> dict[str, object]:
+def entry(event: Event | Missed) -> dict[str, object]:
     """Say what happened in plain words and numbers; what a message contains stays out, it may be a secret."""
     said: dict[str, object] = {"time": datetime.now(UTC).isoformat(), "event": type(event).__name__}
     if isinstance(event, Missed):

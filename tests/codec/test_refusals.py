@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import date, datetime, time, tzinfo
 from decimal import Decimal
 from typing import Any, TypedDict
 
@@ -45,6 +45,16 @@ WRONG: Any = object()
 GONE = object()
 
 
+class Nowhere(tzinfo):
+    """A zone that has no offset without a date, as most have."""
+
+    def utcoffset(self, dt: datetime | None, /) -> None: ...
+
+    def tzname(self, dt: datetime | None, /) -> None: ...
+
+    def dst(self, dt: datetime | None, /) -> None: ...
+
+
 class Typed(TypedDict):
     number: int
 
@@ -74,6 +84,7 @@ class Typed(TypedDict):
         (attrs.evolve(NAMES, side="top"), "side"),
         (attrs.evolve(NAMES, one_color=Color.GREEN), "one_color"),
         (attrs.evolve(TIMES, span=1.5), "span"),
+        (attrs.evolve(TIMES, hour=time(1, tzinfo=Nowhere())), "hour"),
         (attrs.evolve(TIMES, day=datetime(2024, 1, 1)), "day"),
         (attrs.evolve(TIMES, at=date(2024, 1, 1)), "at"),
         (attrs.evolve(UNIONS, either=1), "either"),

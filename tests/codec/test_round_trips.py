@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict, deque
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
+from enum import Enum
 from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
@@ -208,6 +209,21 @@ def test_a_message_may_be_declared_inside_a_function_and_speak_of_itself() -> No
         left: Node | None = None
 
     assert round_trip(Node(1, Node(2))) == Node(1, Node(2))
+
+
+@message
+class Ticket:
+    class State(Enum):
+        OPEN = 1
+        CLOSED = 2
+
+    state: State
+    date: date
+
+
+def test_a_field_may_be_of_a_class_inside_its_own_and_named_like_its_type() -> None:
+    ticket = Ticket(Ticket.State.CLOSED, date(2024, 1, 1))
+    assert round_trip(ticket) == ticket
 
 
 def test_the_base_of_a_field_may_be_a_plain_class() -> None:

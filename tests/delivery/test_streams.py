@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from typing import Any
 
 import pytest
@@ -113,6 +115,20 @@ async def test_a_send_that_was_cancelled_is_not_accepted(autojump_clock: MockClo
             await producer.send(Letter(2))
         await producer.deliver(Letter(3))
         assert read == [1, 3]
+
+
+async def test_those_who_gave_up_leave_nothing_in_the_producer(autojump_clock: MockClock) -> None:
+    left: list[weakref.ref[Letter]] = []
+    async with ActorSystem("test") as system:
+        producer, _ = await spawn_pair(system, await system.spawn(Reader, notebook(), 10_000.0), window=1)
+        await producer.send(Letter(0))
+        for number in range(1, 1000):
+            letter = Letter(number)
+            left.append(weakref.ref(letter))
+            with trio.move_on_after(1.0):
+                await producer.send(letter)
+        gc.collect()
+        assert sum(each() is not None for each in left) < 100
 
 
 async def test_a_deliver_that_was_cancelled_after_it_was_accepted_is_delivered(autojump_clock: MockClock) -> None:

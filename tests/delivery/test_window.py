@@ -143,11 +143,13 @@ def test_who_was_replaced_is_told_so_when_it_asks() -> None:
     receiver.arrived(part(opened(receiver).session, 1))
     receiver.arrived(part(opened(receiver, "late", stream="other").session, 1))
     assert receiver.opened(Open("p", "s", "i", 2, 0)) == Superseded("i")
-    sender = outbox("i")
-    sender.hear(Superseded("another"))
-    assert not sender.superseded
-    sender.hear(Superseded("i"))
-    assert sender.superseded
+
+
+def test_only_the_producer_that_is_meant_was_replaced() -> None:
+    senders = [outbox("i"), outbox("another")]
+    for sender in senders:
+        sender.hear(Superseded("i"))
+    assert [sender.superseded for sender in senders] == [True, False]
 
 
 def test_a_consumer_that_remembers_nothing_begins_behind_what_the_producer_knows() -> None:
@@ -171,10 +173,18 @@ def test_what_is_larger_than_the_limit_is_not_taken() -> None:
     receiver = inbox()
     session = opened(receiver).session
     receiver.arrived(part(session, 1, b"x" * 60, last=False))
-    assert not receiver.oversized
     receiver.arrived(part(session, 2, b"x" * 60))
     assert receiver.oversized
     assert receiver.next() is None
+
+
+def test_late_copies_are_not_kept() -> None:
+    receiver = inbox(window=5)
+    session = opened(receiver).session
+    for sequence in 1, 2, 1, 2, 2:
+        receiver.arrived(part(session, sequence))
+    assert len(payloads(receiver)) == 2
+    assert vars(receiver)["_early"] == {}
 
 
 def test_a_queue_that_is_an_older_copy_of_itself_goes_on_behind_what_the_consumer_has() -> None:

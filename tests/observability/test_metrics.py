@@ -12,6 +12,7 @@ from trio.testing import wait_all_tasks_blocked as settle
 from tests.core.actors import Boom, Do, Echo, Note, Recorder, Sleep, hang
 from tests.observability.watching import Figures
 from trioakt import ActorFailedError, ActorSystem, Context, OneForOne
+from trioakt.lowlevel import UnboundedQueue
 from trioakt.observability import Metrics
 from trioakt.supervision import Directive
 
@@ -233,6 +234,63 @@ async def test_a_loop_that_is_held_up_gives_another_thread_what_was_last_seen(mo
         collector.join()  # as an exporter does that is shut down in the thread of the loop
         kill_all(system)
     assert seen == [{("Recorder", "bank"): 1}]
+
+
+class BrokenQueue(UnboundedQueue):
+    """Does not always know how long it is."""
+
+    broken = False
+
+    def __len__(self) -> int:
+        if self.broken:
+            raise RuntimeError
+        return super().__len__()
+
+
+async def test_a_mailbox_that_breaks_when_it_is_looked_at_does_not_break_the_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    figures = Figures()
+    async with measured(figures) as system:
+        ref = await system.spawn(Recorder, mailbox=BrokenQueue)
+        ref.tell(Do(hang))
+        await settle()
+        with monkeypatch.context() as patch:
+            patch.setattr(BrokenQueue, "broken", True)
+            depths = await trio.to_thread.run_sync(figures.values, "trioakt.mailbox.depth")
+        assert depths == {("Recorder", "bank"): 0}
+        kill_all(system)
+
+
+def test_a_loop_that_ends_while_it_is_looked_at_ends_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioakt.observability.survey._STEP", 1)
+    figures = Figures()
+    collector = threading.Thread(target=lambda: figures.values("trioakt.mailbox.depth"))
+
+    async def main() -> None:
+        async with measured(figures) as system:
+            for _ in range(100):
+                await system.spawn(Recorder)
+            collector.start()
+            await trio.sleep(0.001)
+
+    trio.run(main)
+    collector.join()
+
+
+async def test_a_look_that_takes_longer_is_there_for_the_next_who_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("trioakt.observability.survey._PATIENCE", 0.0)
+    figures = Figures()
+    async with measured(figures) as system:
+        ref = await system.spawn(Recorder)
+        ref.tell(Do(hang))
+        ref.tell(Note())
+        await settle()
+        with trio.fail_after(30):
+            while not (depths := await trio.to_thread.run_sync(figures.values, "trioakt.mailbox.depth")):
+                await trio.lowlevel.checkpoint()
+        assert depths == {("Recorder", "bank"): 1}
+        kill_all(system)
 
 
 def test_collecting_after_the_loop_has_ended_is_harmless() -> None:

@@ -204,6 +204,21 @@ async def test_what_a_dead_process_has_forked_ends_too(number: Path) -> None:
         await gone(process)
 
 
+async def test_an_actor_that_stops_while_a_process_starts_leaves_none() -> None:
+    async with worker_and_probe() as (_, worker, probe):
+        await pipe(worker, probe.ref, errands.double, 21)
+        worker.stop()
+        await worker.wait_stopped()
+        assert probe.messages == ()
+
+
+async def test_a_process_that_cannot_be_started_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    async with worker_and_probe() as (_, worker, probe):
+        await pipe(worker, probe.ref, errands.double, 21)
+        assert (await received(probe, PipeFailed)).failure.type_name == "FileNotFoundError"
+
+
 async def test_a_cancelled_call_ends_its_process(number: Path) -> None:
     async with open_worker() as worker, trio.open_nursery() as nursery:
         nursery.start_soon(worker.run, errands.hang, number)

@@ -18,7 +18,6 @@ from tests.persistence.accounts import (
     Money,
     Moody,
     Next,
-    OftenSnapshotted,
     OverdrawnError,
     account,
     balance_in_a_new_system,
@@ -37,7 +36,6 @@ from trioakt import (
     SequenceConflictError,
     message,
 )
-from trioakt.codec import Codec
 from trioakt.persistence import EventSourced, MemoryJournal
 
 # Storing and recovering
@@ -279,14 +277,3 @@ async def test_a_second_writer_can_be_made_to_give_way(autojump_clock: MockClock
         await why_failed(two, 100)
         await two.wait_stopped()
         assert await change(one, 1) == 11
-
-
-async def test_a_snapshot_of_a_writer_that_was_overtaken_is_refused(autojump_clock: MockClock) -> None:
-    journal = MemoryJournal()
-    async with account(journal, OftenSnapshotted, supervision=RESUME) as one:
-        await change(one, 1, 2, 3)
-        await change(one, 4, 5)
-        await journal.append("ada", 5, [Codec().encode(Changed(6))])
-        assert isinstance(await why_failed(one, 7), SequenceConflictError)
-        assert await journal.load_snapshot("ada") is not None
-    assert (await balance_in_a_new_system(journal, OftenSnapshotted)).balance == 21

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Sequence
-
 import pytest
 import trio
 from trio.testing import MockClock
@@ -16,7 +13,6 @@ from tests.persistence.accounts import (
     Changed,
     Forgetful,
     Money,
-    Moody,
     OftenSnapshotted,
     OverdrawnError,
     account,
@@ -29,6 +25,7 @@ from trioakt import (
     ActorSystem,
     CodecError,
     Context,
+    JournalFullError,
     OneForOne,
     RecoveryError,
     StartError,
@@ -69,24 +66,42 @@ async def test_events_before_a_snapshot_can_be_deleted(autojump_clock: MockClock
     assert (await balance_in_a_new_system(journal, Forgetful)).balance == 15
 
 
-async def test_a_snapshot_that_finds_no_room_loses_nothing_and_is_tried_again(
+class FullOfSnapshots(MemoryJournal):
+    full = True
+
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+        if self.full:
+            raise JournalFullError("no room")
+        await super().save_snapshot(persistence_id, after, sequence, data)
+
+
+async def test_a_snapshot_that_cannot_be_stored_loses_nothing_and_is_tried_again(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    class FullOfSnapshots(Moody):
-        async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
-            await MemoryJournal.append(self, persistence_id, after, events)
-
     journal = FullOfSnapshots()
-    journal.full = True
     async with account(journal, OftenSnapshotted) as ada:
-        with caplog.at_level(logging.WARNING, "trioakt"):
-            assert await change(ada, 1, 2, 3) == 6
+        assert await change(ada, 1, 2, 3) == 6
         assert "no room" in caplog.text
         journal.full = False
         assert await change(ada, 4) == 10
+        assert ada.statistics().restarts == 0
     snapshot = await journal.load_snapshot("ada")
     assert snapshot is not None
     assert snapshot.sequence == 4
+
+
+async def test_a_state_that_has_grown_too_large_to_be_stored_loses_nothing(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Small(OftenSnapshotted):
+        codec = Codec(max_size=100)
+
+    journal = MemoryJournal()
+    async with account(journal, Small) as ada:
+        for number in range(200):
+            assert await change(ada, 1) == number + 1
+    assert "are more than 100" in caplog.text
+    assert (await balance_in_a_new_system(journal, Small)).balance == 200
 
 
 async def test_a_state_that_cannot_be_stored_is_found_out_at_the_start(autojump_clock: MockClock) -> None:

@@ -84,16 +84,16 @@ def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipien
     Raises:
         AskCycleError: It would.
     """
-    trail: list[tuple[Recipient | Ask, tuple[str, ...]]] = [(target, (asker.path,))]
+    trail: list[tuple[Recipient | Ask, tuple[Recipient, ...]]] = [(target, ())]
     while trail:
         node, way = trail.pop()
         place = node.target if isinstance(node, Ask) else node
         if place is not None:
             if place is not node:
                 trail.append((place, way))
-            way = (*way, Address.parse(place.address).path)
+            way = (*way, place)
         if node is waiter:
-            raise AskCycleError(way)
+            raise AskCycleError((asker.path, *(Address.parse(each.address).path for each in way)))
         trail.extend((ask, way) for ask in waits.get(node, ()))
 
 

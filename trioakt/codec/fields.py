@@ -66,14 +66,20 @@ def _bare(cls: Any) -> list[tuple[str, str, bool]]:
 
 def _types_of(cls: Any) -> dict[str, Any]:
     """Resolve annotations; a class that is not at the top of its module may still speak of itself."""
-    own = {cls.__name__: cls}
     try:
-        if attrs.has(cls):
-            attrs.resolve_types(cls, localns=own)
-            return {each.name: Any if each.type is None else each.type for each in attrs.fields(cls)}
-        return get_type_hints(cls, localns=own, include_extras=True)
+        try:
+            return _resolved(cls, None)
+        except NameError:
+            return _resolved(cls, {cls.__name__: cls})
     except Exception as error:
         raise Fault(f"the annotations of {cls.__qualname__} cannot be resolved: {describe(error)}") from error
+
+
+def _resolved(cls: Any, known: dict[str, Any] | None) -> dict[str, Any]:
+    if attrs.has(cls):
+        attrs.resolve_types(cls, localns=known)
+        return {each.name: Any if each.type is None else each.type for each in attrs.fields(cls)}
+    return get_type_hints(cls, localns=known, include_extras=True)
 
 
 def _arguments(kind: Any) -> dict[Any, Any]:

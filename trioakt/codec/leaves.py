@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import convert
 from msgspec.msgpack import Ext
 
-from trioakt.codec.faults import unexpected
+from trioakt.codec.faults import Fault, unexpected
 from trioakt.codec.form import ARRAYS, Form, Write, same
 
 WIDE_INT = 1
@@ -46,16 +46,12 @@ def _write_int(value: Any) -> int:
     raise unexpected("int", value)
 
 
-def _write_float(value: Any) -> float:
+def _float(value: Any, _: Any = None) -> float:
     if isinstance(value, float):
         return value
     if isinstance(value, int):
         return float(value)
     raise unexpected("float", value)
-
-
-def _read_float(value: Any, _: Any = None) -> float:
-    return _write_float(value)
 
 
 def _write_bytearray(value: Any) -> bytes:
@@ -77,7 +73,7 @@ def _write_complex(value: Any) -> tuple[float, float]:
 def _read_complex(value: Any, _: Any = None) -> complex:
     if isinstance(value, ARRAYS):
         real, imaginary = value
-        return complex(_read_float(real), _read_float(imaginary))
+        return complex(_float(real), _float(imaginary))
     raise unexpected("complex", value)
 
 
@@ -94,17 +90,12 @@ def _read_timedelta(value: Any, _: Any = None) -> timedelta:
 def _scalar(kind: type[Any]) -> Form:
     """Return the form of a type that is plain data already: it only checks."""
 
-    def write(value: Any) -> Any:
+    def check(value: Any, _: Any = None) -> Any:
         if isinstance(value, kind):
             return value
         raise unexpected(kind.__name__, value)
 
-    def read(value: Any, _: Any = None) -> Any:
-        if isinstance(value, kind):
-            return value
-        raise unexpected(kind.__name__, value)
-
-    return Form(write, read, kind, kind.__name__, is_key=kind is not type(None), exact=frozenset({kind}))
+    return Form(check, check, kind, kind.__name__, is_key=kind is not type(None), exact=frozenset({kind}))
 
 
 def _text(kind: type[Any], parse: Callable[[str], Any], write: Write = same) -> Form:
@@ -134,8 +125,14 @@ def _write_date(value: date) -> str:
     return value.isoformat()
 
 
+def _write_time(value: time) -> str:
+    if value.tzinfo is not None and value.utcoffset() is None:
+        raise Fault("a time in a zone has no offset without a date")
+    return value.isoformat()
+
+
 _INT = Form(_write_int, read_int, int, "int", is_key=True, exact=frozenset({int, bool}))
-_FLOAT = Form(_write_float, _read_float, float, "float", is_key=True, exact=frozenset({float}))
+_FLOAT = Form(_float, _float, float, "float", is_key=True, exact=frozenset({float}))
 _COMPLEX = Form(_write_complex, _read_complex, complex, "complex", depth=1)
 _BYTEARRAY = Form(_write_bytearray, _read_bytearray, bytearray, "bytearray")
 _TIMEDELTA = Form(_write_timedelta, _read_timedelta, timedelta, "timedelta", is_key=True)
@@ -153,7 +150,7 @@ LEAVES: dict[Any, Form] = {
         _text(Decimal, Decimal),
         _text(datetime, datetime.fromisoformat, datetime.isoformat),
         _text(date, date.fromisoformat, _write_date),
-        _text(time, time.fromisoformat, time.isoformat),
+        _text(time, time.fromisoformat, _write_time),
         *(_text(kind, kind, str) for kind in (Path, PurePath, PurePosixPath, PureWindowsPath)),
     )
 }

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import trio
 
 from trioakt.codec import Codec
 from trioakt.delivery.errors import MessageTooLargeError, QueueError, SupersededError
-from trioakt.delivery.protocol import Piece
+from trioakt.delivery.line import Call, Entry, Line, Mark
 from trioakt.delivery.queue import DurableQueue
 from trioakt.delivery.queue_file import Append, Backlog, Change, Forget, Stored
 from trioakt.errors import CodecError, DeliveryError
@@ -46,47 +45,6 @@ class Demand(Request[None]):
     """Answer when another message would be accepted at once."""
 
 
-@attrs.define(eq=False)
-class Entry:
-    """A message on its way through a producer.
-
-    Attributes:
-        message: What it is, until a file keeps it.
-        data: It, encoded, where that is needed.
-        chunk: Bytes of each of its parts; 0: it travels whole.
-        sender: Who told it.
-        reply_to: Who waits.
-        early: Whether for the acceptance alone.
-        number: Of its first part, once there is demand for it.
-    """
-
-    message: Any
-    data: bytes | None
-    chunk: int
-    sender: ActorRef | None = None
-    reply_to: ReplyTo | None = None
-    early: bool = False
-    number: int = 0
-
-    @property
-    def parts(self) -> int:
-        """How many parts it makes."""
-        return 1 if self.data is None or not self.chunk else max(1, -(-len(self.data) // self.chunk))
-
-    def pieces(self) -> list[Piece]:
-        """Return its parts."""
-        data, chunk = self.data, self.chunk
-        if data is None:
-            return [Piece(self.message)]
-        if self.parts == 1:
-            return [Piece(data, encoded=True)]
-        last = self.parts - 1
-        return [
-            Piece(data[part * chunk : (part + 1) * chunk], encoded=True, last=part == last)
-            for part in range(self.parts)
-        ]
-
-
 def _named(instance: object, attribute: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str):
         raise TypeError(f"{attribute.name} must be a str, got {value!r}")
@@ -112,7 +70,7 @@ class Terms:
             CodecError: It has to be encoded, and cannot be.
         """
         data = None if self.codec is None else self.codec.encode(message)
-        return Entry(message, data, self.chunk_size or 0, sender, reply_to, early)
+        return Entry(reply_to, message, sender, data, self.chunk_size or 0, early)
 
 
 class Intake(Actor):
@@ -124,16 +82,14 @@ class Intake(Actor):
         self.changed = trio.Event()
         """Set when there is something to do."""
         self.next_number = 1
-        self._line: deque[Entry | _Mark | _Call] = deque()
-        """What waits for demand, in the order it came."""
-        self._told = 0
+        self._line = Line()
         self._storing: list[Entry] = []
         """What is being accepted at this moment."""
         self._open: dict[int, Entry] = {}
         """What is accepted and not confirmed, by its number."""
         self._done: list[int] = []
         """Numbers that are to be deleted from the queue."""
-        self._marks: list[_Mark] = []
+        self._marks: list[Mark] = []
 
     # ----------------------------------------------------- what a kind of producer adds
 
@@ -170,7 +126,7 @@ class Intake(Actor):
         """Take up what was accepted in an earlier life."""
         self.next_number = backlog.last + 1
         for stored in backlog.messages:
-            entry = Entry(None, stored.data, stored.chunk, number=stored.number)
+            entry = Entry(None, data=stored.data, chunk=stored.chunk, number=stored.number)
             self._open[entry.number] = entry
             self.place(entry)
 
@@ -180,9 +136,9 @@ class Intake(Actor):
             case Accept(inner):
                 self._line_up(ctx, inner, early=True)
             case Flush() if ctx.asked:
-                self._line.append(_Mark(ctx.reply_to))
+                self._line.join(Mark(ctx.reply_to))
             case Demand() if ctx.asked:
-                self._line.append(_Call(ctx.reply_to))
+                self._line.join(Call(ctx.reply_to))
             case _ if not self.hear(ctx, msg):
                 self._line_up(ctx, msg, early=False)
             case _:
@@ -193,8 +149,8 @@ class Intake(Actor):
     async def post_stop(self, ctx: CoreContext) -> None:
         """Delete what is confirmed from the queue, and make dead letters of what is not delivered and in no queue."""
         await self._store([])
-        left = [*self._open.values(), *(each for each in self._line if isinstance(each, Entry) and not each.reply_to)]
-        for entry in left:
+        told = [each for each in self._line if isinstance(each, Entry) and each.reply_to is None]
+        for entry in (*self._open.values(), *told):
             if self.terms.queue is None or not entry.number:
                 ctx.system.dead_letter(entry.message, entry.sender, ctx.self, DeadLetterReason.STOPPED)
 
@@ -203,7 +159,7 @@ class Intake(Actor):
         del self._open[entry.number]
         if self.terms.queue is not None:
             self._done.append(entry.number)
-        _answer(entry)
+        entry.answer()
         self._look_at_marks()
 
     def superseded(self) -> None:
@@ -211,9 +167,8 @@ class Intake(Actor):
         path = self.ctx.self.path
         error = SupersededError(f"another producer {self.terms.producer_id!r} has taken over from {path}", path)
         _log.error("%s", error)
-        for each in (*self._line, *self._open.values(), *self._marks):
-            if each.reply_to is not None:
-                each.reply_to.end(error)
+        for each in (*self._line, *self._storing, *self._open.values(), *self._marks):
+            each.fail(error)
         self.ctx.stop()
 
     # ------------------------------------------------------------------- from line to place
@@ -227,7 +182,7 @@ class Intake(Actor):
                 await self.changed.wait()
 
     def _line_up(self, ctx: CoreContext, inner: Any, *, early: bool) -> None:
-        if not ctx.asked and self._told >= self.terms.buffer:
+        if not ctx.asked and self._line.told >= self.terms.buffer:
             ctx.system.dead_letter(inner, ctx.sender, ctx.self, DeadLetterReason.MAILBOX_FULL)
             return
         try:
@@ -239,8 +194,7 @@ class Intake(Actor):
                 _log.error("%s cannot encode what it was told: %s", ctx.self.path, error)
                 ctx.unhandled()
             return
-        self._told += not ctx.asked
-        self._line.append(entry)
+        self._line.join(entry)
 
     async def _accept(self) -> None:
         """Accept what is in demand; where there is a queue, nothing counts before it is in there."""
@@ -266,32 +220,27 @@ class Intake(Actor):
         if self.terms.queue is not None:
             entry.message = None
         if entry.early:
-            _answer(entry)
+            entry.answer()
         self.place(entry)
 
     def _take_from_line(self) -> None:
         """Take out of the line what is in demand, and number it."""
         room = self.room()
-        while self._line and (room > 0 or isinstance(self._line[0], _Mark)):
-            entry = self._line.popleft()
-            if isinstance(entry, _Mark):
-                entry.before = self.next_number
-                self._marks.append(entry)
-                continue
-            if isinstance(entry, _Call):
-                _answer(entry)
-                continue
-            self._told -= entry.reply_to is None
-            if entry.reply_to is not None and entry.reply_to.asker_gone:
-                continue
-            if entry.data is not None and len(entry.data) > self.size_limit():
-                text = f"{len(entry.data)} bytes are more than the {self.size_limit()} that the consumer takes"
-                self._refuse(entry, MessageTooLargeError(text, self.ctx.self.path))
-                continue
-            entry.number = self.next_number
-            self.next_number += entry.parts
-            room -= entry.parts
-            self._storing.append(entry)
+        while (waiting := self._line.next(demand=room > 0)) is not None:
+            match waiting:
+                case Mark():
+                    waiting.before = self.next_number
+                    self._marks.append(waiting)
+                case Entry(data=data) if data is not None and len(data) > self.size_limit():
+                    text = f"{len(data)} bytes are more than the {self.size_limit()} that the consumer takes"
+                    self._refuse(waiting, MessageTooLargeError(text, self.ctx.self.path))
+                case Entry():
+                    waiting.number = self.next_number
+                    self.next_number += waiting.parts
+                    room -= waiting.parts
+                    self._storing.append(waiting)
+                case _:
+                    waiting.answer()
 
     async def _store(self, batch: list[Entry]) -> DeliveryError | None:
         queue, producer_id = self.terms.queue, self.terms.producer_id
@@ -317,9 +266,10 @@ class Intake(Actor):
         if not self._marks:
             return
         oldest = min([*self._open, *(entry.number for entry in self._storing)], default=math.inf)
-        for mark in [each for each in self._marks if each.before <= oldest]:
-            self._marks.remove(mark)
-            _answer(mark)
+        for mark in self._marks:
+            if mark.before <= oldest:
+                mark.answer()
+        self._marks = [mark for mark in self._marks if mark.before > oldest and not mark.given_up]
 
     def _refuse(self, entry: Entry, error: DeliveryError) -> None:
         if entry.reply_to is None:
@@ -327,28 +277,7 @@ class Intake(Actor):
             ctx = self.ctx
             ctx.system.dead_letter(entry.message, entry.sender, ctx.self, DeadLetterReason.MAILBOX_FULL)
         else:
-            entry.reply_to.end(error)
-
-
-@attrs.define(eq=False)
-class _Mark:
-    """A place in the line: someone waits until all that was before it is confirmed."""
-
-    reply_to: ReplyTo | None
-    before: int = 0
-
-
-@attrs.define(eq=False)
-class _Call:
-    """A place in the line: someone waits until a message in this place would be accepted."""
-
-    reply_to: ReplyTo | None
-
-
-def _answer(waiting: Entry | _Mark | _Call) -> None:
-    reply_to, waiting.reply_to = waiting.reply_to, None
-    if reply_to is not None and not reply_to.asker_gone:
-        reply_to.reply(None)
+            entry.fail(error)
 
 
 class ProducerRef(ActorRef[Any]):

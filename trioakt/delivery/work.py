@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from trioakt.codec import Codec
-from trioakt.delivery.intake import Entry, Intake, ProducerRef, Terms
+from trioakt.delivery.intake import Intake, ProducerRef, Terms
+from trioakt.delivery.line import Entry
 from trioakt.delivery.producer import RESEND, terms_of
 from trioakt.delivery.protocol import Grant, Join, Lost, Reply, Superseded, tell
 from trioakt.delivery.queue import DurableQueue

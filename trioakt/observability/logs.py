@@ -58,18 +58,21 @@ class _Line:
 
 
 class LogWriter:
-    """Hands lines to loguru in a thread of its own, so that no sink holds up the event loop.
-
-    Attributes:
-        lost: Lines that were not written, because too many waited or a sink had failed; the log tells of them too.
-    """
+    """Hands lines to loguru in a thread of its own, so that no sink holds up the event loop."""
 
     def __init__(self, buffer: int) -> None:
-        self.lost = 0
+        self._dropped = 0
+        self._failed = 0
         self._told = 0
         self._buffer = buffer
+        self._dropping = threading.RLock()  # who is collected as garbage may log too, in the middle of this
         self._lines: SimpleQueue[_Line | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write, name="trioakt logs", daemon=True)
+
+    @property
+    def lost(self) -> int:
+        """Lines that were not written, because too many waited or a sink had failed; the log tells of them too."""
+        return self._dropped + self._failed
 
     def start(self) -> None:
         """Begin to write."""
@@ -80,7 +83,8 @@ class LogWriter:
         if self._lines.qsize() < self._buffer:
             self._lines.put(line)
         else:
-            self.lost += 1
+            with self._dropping:
+                self._dropped += 1
 
     def close(self) -> None:
         """Write what waits, and end; it blocks for at most the grace."""
@@ -96,15 +100,15 @@ class LogWriter:
                 self._hand_over(self._loss(line.at))
 
     def _loss(self, at: float) -> _Line:
-        lost, self._told = self.lost - self._told, self.lost
-        return _Line(logging.WARNING, f"log lines lost: {lost}", at, __name__)
+        told, self._told = self._told, self.lost
+        return _Line(logging.WARNING, f"log lines lost: {self._told - told}", at, __name__)
 
     def _hand_over(self, line: _Line) -> None:
         name = logging.getLevelName(line.level)
         try:
             logger.patch(line.stamp).log(name if name in _LEVELS else line.level, line.text)
         except Exception:  # a sink that was added with catch=False; there is nobody to tell it to but the log
-            self.lost += 1
+            self._failed += 1
 
 
 _LEVELS = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -13,7 +12,7 @@ import trio
 from trioakt.lowlevel import kind_of
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import CoreSystem
+    from trioakt.lowlevel import CoreSystem, Standing
 
 _STEP = 500
 """Actors that are looked at before the event loop gets its turn again."""
@@ -41,21 +40,30 @@ class Survey:
             while not look.step():
                 pass
             self._last = look.depths
-            return self._last
+        else:
+            self._look().done.wait(_PATIENCE)
+        return self._last
+
+    def _look(self) -> _Look:
+        """Return the walk that goes on, or begin one."""
         look = self._running
         if look is None:
             look = self._running = _Look(self._system)
-            with suppress(trio.RunFinishedError):
-                self._token.run_sync_soon(self._go_on, look)
-        look.done.wait(_PATIENCE)
-        return self._last
+            self._go_on_soon(look)
+        return look
+
+    def _go_on_soon(self, look: _Look) -> None:
+        try:
+            self._token.run_sync_soon(self._go_on, look)
+        except trio.RunFinishedError:
+            look.done.set()
 
     def _go_on(self, look: _Look) -> None:
         if look.step():
             self._last, self._running = look.depths, None
             look.done.set()
         else:
-            self._token.run_sync_soon(self._go_on, look)
+            self._go_on_soon(look)
 
 
 class _Look:
@@ -71,5 +79,12 @@ class _Look:
         cells = list(islice(self._cells, _STEP))
         for cell in cells:
             if cell.parent is not None:  # a guardian is none of the application's
-                self.depths[kind_of(cell.factory)] += len(cell.mailbox) + len(cell.front or ())
+                self.depths[kind_of(cell.factory)] += _waiting(cell)
         return len(cells) < _STEP
+
+
+def _waiting(cell: Standing) -> int:
+    try:
+        return len(cell.mailbox) + len(cell.front or ())
+    except Exception:  # a mailbox may be the application's own, and what it raises here would end the event loop
+        return 0

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from typing import Any, ClassVar, TypeVar
 
-from trioakt.errors import JournalError, RecoveryError, SequenceConflictError
+from trioakt.errors import RecoveryError
+from trioakt.lowlevel import Failure
 from trioakt.persistence.journal import Journal, Record
 from trioakt.persistence.persistent import Persistent
 
@@ -22,7 +23,7 @@ class EventSourced(Persistent[S]):
 
     The state is a value: ``apply`` makes the next one out of the present one and an event, and changes nothing. So an
     event can be tried before it is stored, and a write that fails leaves the state as it was. Events, and the state
-    where there are snapshots, are ``@message`` classes; give them a ``name`` and a ``version``, as they stay.
+    where there are snapshots, are ``@message`` classes; what is stored says their ``name`` and ``version``.
 
     When the actor starts and when it is restarted, the state is recovered before the first message: from the last
     snapshot and the events that follow it.
@@ -58,7 +59,8 @@ class EventSourced(Persistent[S]):
     async def persist(self, *events: object) -> None:
         """Store events, and change the state by them: all together or none of them.
 
-        When it returns they are durable. When it raises, the state is as it was. A cancellation, such as by
+        When it returns they are durable. When it raises, the state is as it was. A snapshot that is due is stored too;
+        should that fail, it is an error in the log and nothing more. A cancellation, such as by
         ``ref.kill()``, does not cut a write short: it strikes when the outcome is known and the state fits it.
 
         Each event is encoded, decoded and applied before it is stored, so that none is stored which the next recovery
@@ -93,20 +95,20 @@ class EventSourced(Persistent[S]):
         return after
 
     async def _save_snapshot(self, journal: Journal) -> None:
-        """Store the state; as all events are stored, it may fail and be tried after the next ones."""
-        data, _ = self._encoded(self._state)
+        """Store the state; as all events are stored, a failure is only told, and it is tried after the next ones."""
         sequence = self._sequence
         try:
+            data, _ = self._encoded(self._state)
             await self._settle(journal.save_snapshot, self.persistence_id, sequence, sequence, data)
             self._snapshot_at = sequence
             if not self.keep_events:
                 await self._settle(journal.delete_events, self.persistence_id, sequence)
-        except SequenceConflictError:
-            raise
-        except JournalError as error:
-            _log.warning("%s has no new snapshot: %s", self.persistence_id, error)
+        except Exception as error:
+            _log.error("%s has no new snapshot at %s: %s", self.persistence_id, sequence, Failure.of(error))
 
     async def _recover(self, journal: Journal) -> None:
+        if self.snapshot_every is not None:
+            self._encoded(self._state)  # a state that is no message is better found out now than after so many events
         snapshot = await journal.load_snapshot(self.persistence_id)
         if snapshot is not None:
             self._restore(snapshot)
@@ -114,8 +116,6 @@ class EventSourced(Persistent[S]):
         while batch := await journal.read(self.persistence_id, self._sequence, _BATCH):
             for event in batch:
                 self._replay(event)
-        if self.snapshot_every is not None:
-            self._encoded(self._state)  # better found out now than after so many events
 
     def _replay(self, event: Record) -> None:
         number = self._sequence + 1
@@ -124,5 +124,5 @@ class EventSourced(Persistent[S]):
         try:
             self._state = self._applied(self._state, self.codec.decode(event.data))
         except Exception as error:
-            raise RecoveryError(f"{type(error).__name__}: {error}", self.persistence_id, number) from error
+            raise RecoveryError(str(Failure.of(error)), self.persistence_id, number) from error
         self._sequence = number

@@ -9,7 +9,7 @@ import trio
 
 from trioakt.codec import Codec
 from trioakt.errors import JournalError, RecoveryError
-from trioakt.lowlevel import Actor
+from trioakt.lowlevel import Actor, Failure
 from trioakt.persistence.journal import Journal, Record
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Persistent(Actor, Generic[S]):
         try:
             self._state = self.codec.decode(snapshot.data)
         except Exception as error:
-            raise RecoveryError(f"the snapshot: {error}", self.persistence_id, snapshot.sequence) from error
+            raise RecoveryError(f"the snapshot: {Failure.of(error)}", self.persistence_id, snapshot.sequence) from error
         self._sequence = snapshot.sequence
 
     def _recovered(self) -> Journal:

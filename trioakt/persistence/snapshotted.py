@@ -13,7 +13,7 @@ S = TypeVar("S")
 class Snapshotted(Persistent[S]):
     """An actor with a state that is stored whole: ``await self.save(state)``, and it is there in the next life.
 
-    The state is a value of a ``@message`` class; give it a ``name`` and a ``version``, as it stays. When the actor
+    The state is a value of a ``@message`` class; what is stored says its ``name`` and ``version``. When the actor
     starts and when it is restarted, the state that was saved last is recovered before the first message.
 
     Args:
