@@ -31,6 +31,9 @@ _WITH_TLS = "tls+tcp"
 _HOST_NAMES = {"DNS", "IP Address"}
 _SEND_BUFFER = 8
 """Frames that nng holds for a link beside the one it is sending."""
+_GRACE = 0.25
+"""Seconds that a dial has to end by itself when it is cancelled: nng loses the descriptor of a connection that is just
+being made when its socket is closed."""
 
 _ERRORS = {
     _nng.AddressInUse: errno.EADDRINUSE,
@@ -197,6 +200,7 @@ class _NngLink:
         self._wants_name = tls_config is not None
         self._closed = False
         self._connected = False
+        self._failure: OSError | None = None
         self._lost = trio.Event()
         self._token = trio.lowlevel.current_trio_token()
         self._socket = _nng.Push0(send_buffer_size=_SEND_BUFFER, tls_config=tls_config)
@@ -205,13 +209,30 @@ class _NngLink:
         self._descriptor: int = self._socket.send_fd
 
     async def dial(self) -> None:
-        """Connect in a thread, which ends as soon as the socket is closed."""
-        with _as_os_error(self._address):
-            await trio.to_thread.run_sync(
-                partial(self._socket.dial, self._address, block=True),
-                abandon_on_cancel=True,
-                limiter=trio.CapacityLimiter(1),  # dials that take long take no thread from anybody else
-            )
+        """Connect in a thread, and end with it; it ends at the latest when the socket is closed."""
+        ended = trio.Event()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._connect, ended)
+            try:
+                await ended.wait()
+            finally:
+                with trio.move_on_after(_GRACE, shield=True):
+                    await ended.wait()
+                if not ended.is_set():
+                    self.close()
+        if self._failure is not None:
+            raise self._failure
+
+    async def _connect(self, ended: trio.Event) -> None:
+        dial = partial(self._socket.dial, self._address, block=True)
+        limiter = trio.CapacityLimiter(1)  # dials that take long take no thread from anybody else
+        with trio.CancelScope(shield=True):  # no deadline: whoever has started this closes the socket
+            try:
+                with _as_os_error(self._address):
+                    await trio.to_thread.run_sync(dial, limiter=limiter)
+            except OSError as failure:
+                self._failure = failure
+        ended.set()
 
     async def send(self, data: bytes) -> None:
         if len(data) > self._max_frame:
