@@ -126,8 +126,8 @@ class WorkProgram(DeliveryProgram):
     async def hire(self) -> None:
         await spawn_worker(self.system, to=await self.spawn_reader(), source=self.producer, window=self.window)
 
-    @rule(together=st.booleans())
-    def hire_one(self, together: bool) -> None:
+    @rule()
+    def hire_one(self) -> None:
         self.steps.append(self.hire)
 
     @rule(which=st.integers(0, 9))
