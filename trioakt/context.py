@@ -14,7 +14,7 @@ from trioakt.spawning import PatternSpawner
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from trioakt.lowlevel import ActorRef
+    from trioakt.lowlevel import ActorRef, ReplyTo
     from trioakt.patterns.breaker import CircuitBreaker
     from trioakt.patterns.schedule import Missing, Schedule
     from trioakt.system import ActorSystem
@@ -35,7 +35,7 @@ class Context(CoreContext, PatternSpawner):
 
     def pipe_to(
         self,
-        ref: ActorRef[Any],
+        ref: ActorRef[Any] | ReplyTo,
         fn: Callable[[Unpack[Ts]], Awaitable[T]],
         *args: *Ts,
         breaker: CircuitBreaker | None = None,
@@ -48,7 +48,8 @@ class Context(CoreContext, PatternSpawner):
         is a dead letter.
 
         Args:
-            ref: Who gets the result; this actor is the sender.
+            ref: Who gets the result; this actor is the sender. Or ``ctx.reply_to``: then the result answers the
+                request in hand, and a failure refuses it, so that its asker gets ``ActorFailedError``.
             fn: Run as ``await fn(*args)``.
             *args: Its arguments.
             breaker: Guards the call: when the circuit is open, ``fn`` is not called and ``PipeFailed`` comes at once.
@@ -62,7 +63,7 @@ class Context(CoreContext, PatternSpawner):
 
     def pipe_thread_to(
         self,
-        ref: ActorRef[Any],
+        ref: ActorRef[Any] | ReplyTo,
         fn: Callable[[Unpack[Ts]], T],
         *args: *Ts,
         breaker: CircuitBreaker | None = None,
@@ -75,7 +76,7 @@ class Context(CoreContext, PatternSpawner):
         takes long calls ``trio.from_thread.check_cancelled()`` now and then, which ends it.
 
         Args:
-            ref: Who gets the result; this actor is the sender.
+            ref: As ``pipe_to``.
             fn: Run as ``fn(*args)`` in a thread, with Trio's default limit of threads.
             *args: Its arguments.
             breaker: As ``pipe_to``.
@@ -88,7 +89,7 @@ class Context(CoreContext, PatternSpawner):
 
     def pipe_process_to(
         self,
-        ref: ActorRef[Any],
+        ref: ActorRef[Any] | ReplyTo,
         fn: Callable[[Unpack[Ts]], T],
         *args: *Ts,
         breaker: CircuitBreaker | None = None,
@@ -101,7 +102,7 @@ class Context(CoreContext, PatternSpawner):
         ones at once. A process that dies comes as ``PipeFailed`` of a ``trio.BrokenResourceError``.
 
         Args:
-            ref: Who gets the result; this actor is the sender.
+            ref: As ``pipe_to``.
             fn: Run as ``fn(*args)`` in a freshly started interpreter, never a forked one. Function, arguments and
                 result are pickled, between the program and its own process only; so ``fn`` has a name in a module,
                 and a program that defines it in its main module starts its work below ``if __name__ == "__main__":``.

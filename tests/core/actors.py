@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeAlias, cast
 
 import trio
+from trio.testing import wait_all_tasks_blocked
 
 from trioakt import Actor, ActorRef, ActorSystem, Context, Request, message
 
@@ -107,6 +108,12 @@ def sleeping(seconds: float) -> Hook:
         await trio.sleep(seconds)
 
     return hook
+
+
+async def keep_busy(ref: ActorRef, seconds: float) -> None:
+    """Let an actor handle a message for so many seconds; returns when it has begun."""
+    ref.tell(Sleep(seconds))
+    await wait_all_tasks_blocked()
 
 
 hang = sleeping(math.inf)

@@ -12,7 +12,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, collected
+from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, keep_busy
 from trioakt import (
     ActorFailed,
     ActorRef,
@@ -249,8 +249,7 @@ async def test_a_subscribed_actor_whose_mailbox_is_full_harms_neither_the_publis
 ) -> None:
     async with ActorSystem("test") as system:
         busy = await system.spawn(Recorder, mailbox=Bounded(1))
-        busy.tell(Sleep(5))
-        await wait_all_tasks_blocked()
+        await keep_busy(busy, 5)
         system.events.subscribe_ref(busy, ActorFailed)
         with collected(system, ActorFailed) as seen:
             for _ in range(3):

@@ -9,7 +9,7 @@ import pytest
 import trio
 from trio.testing import MockClock, assert_checkpoints, assert_no_checkpoints, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, collected
+from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, collected, keep_busy
 from trioakt import (
     Actor,
     ActorRef,
@@ -150,8 +150,7 @@ async def test_a_send_that_is_cancelled_while_it_waits_was_not_sent(autojump_clo
     kept: list[Any] = []
     async with ActorSystem("test") as system:
         ref = await system.spawn(partial(Recorder, kept), mailbox=Bounded(1))
-        ref.tell(Sleep(3))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 3)
         ref.tell(Note(1))
         with trio.move_on_after(1) as scope:
             await ref.send(Note(2))
@@ -224,8 +223,7 @@ async def test_forwarding_to_a_mailbox_that_rejects_is_told_to_the_asker_or_else
     caught: list[MailboxFullError] = []
     async with ActorSystem("test") as system:
         full = await system.spawn(Recorder, mailbox=Bounded(1))
-        full.tell(Sleep(2))
-        await wait_all_tasks_blocked()
+        await keep_busy(full, 2)
         full.tell(Note(1))
 
         def receive(ctx: Context, msg: object) -> None:
@@ -332,8 +330,7 @@ async def test_what_a_full_mailbox_drops_is_a_dead_letter(
 ) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder, mailbox=Bounded(1, overflow=overflow))
-        ref.tell(Sleep(1))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1)
         with collected(system, DeadLetter) as letters:
             ref.tell(Note(1))
             ref.tell(Note(2))
@@ -347,8 +344,7 @@ async def test_a_mailbox_that_rejects_makes_no_dead_letter_because_the_caller_kn
 ) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder, mailbox=Bounded(1, overflow=Overflow.REJECT))
-        ref.tell(Sleep(1))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1)
         ref.tell(Note(1))
         with collected(system, DeadLetter) as letters:
             with pytest.raises(MailboxFullError) as caught:
@@ -442,8 +438,7 @@ async def test_a_mailbox_that_grows_out_of_hand_is_an_event_at_ten_thousand_and_
 ) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
-        ref.tell(Sleep(1))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1)
         with collected(system, MailboxHigh) as events:
             for number in range(9_999):
                 ref.tell(number)

@@ -17,6 +17,7 @@ from trioakt import (
     Context,
     Directive,
     OneForOne,
+    PoisonPill,
     StartError,
     Terminated,
     TerminationCause,
@@ -344,7 +345,8 @@ async def test_a_task_may_ask_its_own_actor() -> None:
     assert answers == [0]
 
 
-async def test_a_task_cannot_be_started_when_its_life_is_over() -> None:
+@pytest.mark.parametrize("end", [PoisonPill(), Boom(OSError())], ids=["stop", "restart"])
+async def test_a_task_cannot_be_started_when_its_life_is_over(end: object) -> None:
     contexts: list[Context] = []
     ran: list[int] = []
 
@@ -354,29 +356,11 @@ async def test_a_task_cannot_be_started_when_its_life_is_over() -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
         await ref.ask(Do(contexts.append))
-        ref.stop()
-        await ref.wait_stopped()
+        ref.tell(end)
+        await wait_all_tasks_blocked()
         with pytest.raises(RuntimeError):
             contexts[0].nursery.start_soon(task)
         with pytest.raises(RuntimeError):
             await contexts[0].nursery.start(task)
-        await wait_all_tasks_blocked()
-    assert not ran
-
-
-async def test_a_task_cannot_be_started_from_the_context_of_an_earlier_life() -> None:
-    contexts: list[Context] = []
-    ran: list[int] = []
-
-    async def task() -> None:
-        ran.append(1)
-
-    async with ActorSystem("test") as system:
-        ref = await system.spawn(Recorder)
-        await ref.ask(Do(contexts.append))
-        ref.tell(Boom(OSError()))
-        assert await ref.ask(Get()) == 0
-        with pytest.raises(RuntimeError):
-            contexts[0].nursery.start_soon(task)
         await wait_all_tasks_blocked()
     assert not ran

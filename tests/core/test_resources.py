@@ -11,7 +11,18 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Recorder, Sleep, collected, leaves, noting, resource, sleeping, spawn_child
+from tests.core.actors import (
+    Boom,
+    Do,
+    Recorder,
+    collected,
+    keep_busy,
+    leaves,
+    noting,
+    resource,
+    sleeping,
+    spawn_child,
+)
 from trioakt import ActorFailed, ActorRef, ActorSystem, Context, StartError
 
 
@@ -61,8 +72,7 @@ async def test_a_killed_actor_closes_its_resources(autojump_clock: MockClock) ->
     log: list[Any] = []
     async with ActorSystem("test") as system:
         ref = await system.spawn(holding(log, "1"))
-        ref.tell(Sleep(1000))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1000)
         ref.kill()
         await ref.wait_stopped()
         assert log[-1] == "close 1"

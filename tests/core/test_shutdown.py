@@ -10,7 +10,7 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Get, Recorder, Sleep, collected, enter_and_raise, noting, sleeping
+from tests.core.actors import Get, Recorder, Sleep, collected, enter_and_raise, keep_busy, noting, sleeping
 from trioakt import ActorSystem, Context, ShutdownHook, ShutdownHookFailed
 
 
@@ -171,8 +171,7 @@ async def test_past_the_shutdown_timeout_everything_is_cancelled_and_post_stop_s
     async with ActorSystem("test", shutdown_timeout=3, stop_grace=100) as system:
         began = trio.current_time()
         ref = await system.spawn(partial(Recorder, post_stop=noting(log, "post_stop")))
-        ref.tell(Sleep(1000))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1000)
     assert trio.current_time() == began + 3
     assert log == ["post_stop"]
 

@@ -18,6 +18,7 @@ from tests.core.actors import (
     Sleep,
     collected,
     hang,
+    keep_busy,
     noting,
     resource,
     sleeping,
@@ -61,8 +62,7 @@ async def test_stop_finishes_the_message_in_hand_and_no_more(autojump_clock: Moc
 async def test_a_stop_has_patience_with_the_message_in_hand(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
-        ref.tell(Sleep(1000))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1000)
         began = trio.current_time()
         ref.stop()
         await ref.wait_stopped()
@@ -90,8 +90,7 @@ async def test_messages_left_at_the_stop_become_dead_letters_in_their_order(auto
 async def test_what_comes_after_the_stop_is_a_dead_letter_at_once(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
-        ref.tell(Sleep(1))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1)
         ref.stop()
         with collected(system, DeadLetter) as letters:
             ref.tell(Note(1))
@@ -219,8 +218,7 @@ async def test_an_actor_that_waits_for_its_restart_can_be_stopped(autojump_clock
 async def test_who_waits_in_send_for_room_hears_that_the_actor_ended(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system, trio.open_nursery() as nursery:
         ref = await system.spawn(Recorder, mailbox=Bounded(1))
-        ref.tell(Sleep(2))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 2)
         ref.tell(Note(1))
 
         async def send() -> None:
@@ -254,8 +252,7 @@ async def test_a_poison_pill_may_be_sent_and_needs_no_room(autojump_clock: MockC
     kept: list[Any] = []
     async with ActorSystem("test") as system:
         ref = await system.spawn(partial(Recorder, kept), mailbox=Bounded(1))
-        ref.tell(Sleep(1))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1)
         ref.tell(Note(1))
         await ref.send(PoisonPill())
         await ref.wait_stopped()

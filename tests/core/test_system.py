@@ -20,6 +20,7 @@ from tests.core.actors import (
     Recorder,
     Sleep,
     enter_and_raise,
+    keep_busy,
     leaves,
     noting,
     sleeping,
@@ -107,8 +108,7 @@ async def test_at_a_normal_end_a_message_in_hand_is_cancelled_after_its_grace(
         began = trio.current_time()
         recipe = partial(Recorder, post_stop=noting(log, "post_stop"))
         ref = await (system.spawn(recipe) if option == "system" else system.spawn(recipe, stop_grace=2))
-        ref.tell(Sleep(1000))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 1000)
     assert trio.current_time() == began + 2
     assert log == ["post_stop"]
 
@@ -249,8 +249,7 @@ async def test_a_cancellation_during_a_slow_shutdown_ends_it_at_once(autojump_cl
     with trio.move_on_after(2) as scope:
         async with ActorSystem("test", stop_grace=50) as system:
             ref = await system.spawn(partial(Recorder, post_stop=noting(log, "post_stop")))
-            ref.tell(Sleep(1000))
-            await wait_all_tasks_blocked()
+            await keep_busy(ref, 1000)
     assert scope.cancelled_caught
     assert trio.current_time() == began + 2
     assert log == ["post_stop"]
@@ -325,8 +324,7 @@ async def test_shutdown_again_or_after_the_end_changes_nothing() -> None:
 async def test_after_shutdown_the_actors_have_their_grace(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
-        ref.tell(Sleep(3))
-        await wait_all_tasks_blocked()
+        await keep_busy(ref, 3)
         began = trio.current_time()
         system.shutdown()
         await until_cancelled()

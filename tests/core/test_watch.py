@@ -10,7 +10,8 @@ import pytest
 import trio
 from trio.testing import MockClock, wait_all_tasks_blocked
 
-from tests.core.actors import Boom, Do, Get, Note, Recorder, Sleep, collected, sleeping, spawn_child
+from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, keep_busy, sleeping, spawn_child
+from tests.core.watching import ended, stop, unwatch, watch, watcher_and_other
 from trioakt import (
     ActorFailed,
     ActorRef,
@@ -35,24 +36,12 @@ ENDS: dict[str, tuple[Callable[[ActorRef], object], TerminationCause]] = {
 }
 
 
-async def watch(watcher: ActorRef, watched: ActorRef) -> None:
-    await watcher.ask(Do(lambda ctx: ctx.watch(watched)))
-
-
-async def unwatch(watcher: ActorRef, watched: ActorRef) -> None:
-    await watcher.ask(Do(lambda ctx: ctx.unwatch(watched)))
-
-
 async def watched_end(end: Callable[[ActorRef], object], **options: Any) -> Terminated:
     """Return what a watcher hears of an actor that is ended in this way."""
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder, **options)
+    async with watcher_and_other(**options) as (watcher, ref, heard):
         await watch(watcher, ref)
         end(ref)
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await ended(ref)
         (terminated,) = heard
         assert isinstance(terminated, Terminated)
         assert terminated.ref == ref
@@ -75,52 +64,35 @@ async def test_the_watcher_of_one_that_failed_for_good_gets_the_failure() -> Non
 
 
 async def test_children_that_end_with_their_parent_are_heard_of_as_stopped() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        parent = await system.spawn(Recorder, supervision=STOP_AT_FAILURE)
+    async with watcher_and_other(supervision=STOP_AT_FAILURE) as (watcher, parent, heard):
         child = await spawn_child(parent, Recorder)
         await watch(watcher, child)
         parent.tell(Boom(OSError()))
-        await parent.wait_stopped()
-        await wait_all_tasks_blocked()
+        await ended(parent)
     assert heard == [Terminated(child, TerminationCause.STOPPED)]
 
 
 async def test_a_restart_is_no_end() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
         ref.tell(Boom(OSError()))
         assert await ref.ask(Get()) == 0
         assert not heard
-        ref.stop()  # the watcher is still one after the restart
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)  # the watcher is still one after the restart
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
 async def test_a_watcher_that_restarts_still_watches() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
         watcher.tell(Boom(OSError()))
         assert await watcher.ask(Get()) == 0
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
 async def test_watching_one_that_has_ended_is_answered_at_once_with_how_it_ended() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         ref.kill()
         await ref.wait_stopped()
         await watch(watcher, ref)
@@ -129,46 +101,34 @@ async def test_watching_one_that_has_ended_is_answered_at_once_with_how_it_ended
 
 
 async def test_watching_one_that_is_stopping_is_answered_when_it_has_gone(autojump_clock: MockClock) -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(partial(Recorder, post_stop=sleeping(2)))
+    async with watcher_and_other(partial(Recorder, post_stop=sleeping(2))) as (watcher, ref, heard):
         ref.stop()
         await trio.sleep(1)
         await watch(watcher, ref)
         assert not heard
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await ended(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
 async def test_the_news_comes_after_everything_that_the_watched_had_sent() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
+    async with watcher_and_other() as (watcher, ref, heard):
 
         async def say_a_lot(ctx: Any) -> None:
             for number in range(200):
                 watcher.tell(Note(number), ctx.self)
             ctx.stop()
 
-        ref = await system.spawn(Recorder)
         await watch(watcher, ref)
         ref.tell(Do(say_a_lot))
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await ended(ref)
     assert heard[:-1] == [Note(number) for number in range(200)]
     assert heard[-1] == Terminated(ref, TerminationCause.STOPPED)
 
 
 async def test_the_news_waits_behind_what_a_busy_watcher_has_not_read_yet(autojump_clock: MockClock) -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
-        watcher.tell(Sleep(5))
-        await wait_all_tasks_blocked()
+        await keep_busy(watcher, 5)
         ref.tell(Do(lambda ctx: watcher.tell(Note(1), ctx.self)))
         ref.tell(PoisonPill())
         await ref.wait_stopped()
@@ -178,13 +138,9 @@ async def test_the_news_waits_behind_what_a_busy_watcher_has_not_read_yet(autoju
 
 @pytest.mark.parametrize("mailbox", [Bounded(1), Priority(lambda message: 0, capacity=1)], ids=["bounded", "priority"])
 async def test_a_full_mailbox_does_not_lose_the_news(mailbox: Any, autojump_clock: MockClock) -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard), mailbox=mailbox)
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other(mailbox=mailbox) as (watcher, ref, heard):
         await watch(watcher, ref)
-        watcher.tell(Sleep(5))
-        await wait_all_tasks_blocked()
+        await keep_busy(watcher, 5)
         watcher.tell(Note(1))
         ref.stop()
         await ref.wait_stopped()
@@ -193,32 +149,24 @@ async def test_a_full_mailbox_does_not_lose_the_news(mailbox: Any, autojump_cloc
 
 
 async def test_who_has_unwatched_hears_nothing() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
         await unwatch(watcher, ref)
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert not heard
 
 
 async def test_unwatching_takes_back_news_that_are_on_their_way() -> None:
     heard: list[Any] = []
-
     async with ActorSystem("test") as system:
+        watcher = await system.spawn(partial(Recorder, heard))
         ref = await system.spawn(Recorder)
 
-        async def unwatch_late(ctx: Any) -> None:
+        async def unwatch_late(ctx: Context) -> None:
             ctx.watch(ref)
-            ref.stop()
-            await ref.wait_stopped()
-            await wait_all_tasks_blocked()
+            await stop(ref)
             ctx.unwatch(ref)
 
-        watcher = await system.spawn(partial(Recorder, heard))
         with collected(system, DeadLetter) as letters:
             await watcher.ask(Do(unwatch_late))
             await wait_all_tasks_blocked()
@@ -227,42 +175,30 @@ async def test_unwatching_takes_back_news_that_are_on_their_way() -> None:
 
 
 async def test_watching_anew_after_unwatching_works() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
         await unwatch(watcher, ref)
         await watch(watcher, ref)
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
 async def test_watching_anew_an_ended_actor_after_unwatching_gives_the_news_once() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
 
-        async def back_and_forth(ctx: Any) -> None:
+        async def back_and_forth(ctx: Context) -> None:
             ctx.watch(ref)
-            ref.stop()
-            await ref.wait_stopped()
-            await wait_all_tasks_blocked()
+            await stop(ref)
             ctx.unwatch(ref)
             ctx.watch(ref)
 
-        watcher = await system.spawn(partial(Recorder, heard))
         await watcher.ask(Do(back_and_forth))
         await wait_all_tasks_blocked()
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
 async def test_unwatching_one_that_was_never_watched_harms_nobody() -> None:
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(Recorder)
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, _):
         await unwatch(watcher, ref)
         ref.stop()
         await ref.wait_stopped()
@@ -271,15 +207,10 @@ async def test_unwatching_one_that_was_never_watched_harms_nobody() -> None:
 
 
 async def test_watching_twice_gives_the_news_once() -> None:
-    heard: list[Any] = []
-    async with ActorSystem("test") as system:
-        watcher = await system.spawn(partial(Recorder, heard))
-        ref = await system.spawn(Recorder)
+    async with watcher_and_other() as (watcher, ref, heard):
         await watch(watcher, ref)
         await watch(watcher, ref)
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
@@ -291,9 +222,7 @@ async def test_a_watcher_that_ended_first_makes_no_dead_letter() -> None:
         watcher.stop()
         await watcher.wait_stopped()
         with collected(system, DeadLetter) as letters:
-            ref.stop()
-            await ref.wait_stopped()
-            await wait_all_tasks_blocked()
+            await stop(ref)
         assert not letters
 
 
@@ -304,9 +233,7 @@ async def test_actors_may_watch_each_other_and_end_together() -> None:
         two = await system.spawn(partial(Recorder, heard))
         await watch(one, two)
         await watch(two, one)
-        one.stop()
-        await one.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(one)
         two.stop()
     assert heard == [Terminated(one, TerminationCause.STOPPED)]
 
@@ -318,9 +245,7 @@ async def test_a_parent_may_watch_its_child_and_a_child_its_parent() -> None:
         child = await spawn_child(parent, Recorder)
         await watch(parent, child)
         await watch(child, parent)
-        child.stop()
-        await child.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(child)
     assert heard == [Terminated(child, TerminationCause.STOPPED)]
 
 
@@ -345,9 +270,7 @@ async def test_the_news_of_one_spawn_are_not_those_of_the_next_of_the_same_name(
         first.stop()
         await first.wait_stopped()
         second = await system.spawn(Recorder, name="ada")
-        second.stop()
-        await second.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(second)
     assert heard == [Terminated(first, TerminationCause.STOPPED)]
     assert first != second
 
@@ -358,9 +281,7 @@ async def test_many_watchers_all_hear_of_the_end() -> None:
         ref = await system.spawn(Recorder)
         for _ in range(50):
             await watch(await system.spawn(partial(Recorder, heard)), ref)
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)] * 50
 
 
@@ -386,9 +307,7 @@ async def test_pre_start_may_watch(autojump_clock: MockClock) -> None:
     async with ActorSystem("test") as system:
         ref = await system.spawn(Recorder)
         await system.spawn(partial(Recorder, heard, pre_start=lambda ctx: ctx.watch(ref)))
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]
 
 
@@ -402,9 +321,7 @@ async def test_the_news_may_be_told_and_forwarded_to_others() -> None:
         teller.tell("watch")
         forwarder.tell("watch")
         await wait_all_tasks_blocked()
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
     assert heard == [Terminated(ref, TerminationCause.STOPPED)] * 2
 
 
@@ -426,9 +343,7 @@ async def test_the_news_may_be_laid_aside_and_taken_up_again() -> None:
         watcher = await system.spawn_func(receive)
         watcher.tell("watch")
         await wait_all_tasks_blocked()
-        ref.stop()
-        await ref.wait_stopped()
-        await wait_all_tasks_blocked()
+        await stop(ref)
         watcher.tell("now")
         await wait_all_tasks_blocked()
     assert heard == [Terminated(ref, TerminationCause.STOPPED)]

@@ -486,6 +486,8 @@ async def test_bad_arguments_are_refused(autojump_clock: MockClock) -> None:
             await spawn_producer(system, "", to=consumer)
         with pytest.raises(ValueError, match="chunk_size"):
             await spawn_producer(system, "writer", to=consumer, chunk_size=0)
+        with pytest.raises(ValueError, match="resend"):
+            await spawn_producer(system, "writer", to=consumer, resend=Backoff(initial=0.0))
 
 
 @pytest.mark.parametrize(

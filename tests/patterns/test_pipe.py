@@ -13,11 +13,13 @@ from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.actors import Do, Echo, Note, Recorder, collected, raising, sleeping
-from tests.core.crew import Trouble
+from tests.core.crew import Trouble, ask_soon
 from tests.patterns.pipes import Got, worker_and_probe
 from trioakt import (
     ActorFailed,
+    ActorFailedError,
     ActorRef,
+    ActorStoppedError,
     ActorSystem,
     Bounded,
     CircuitBreaker,
@@ -137,6 +139,38 @@ async def test_an_ask_can_be_piped() -> None:
         echo = await system.spawn(Echo)
         await pipe(worker, probe.ref, echo.ask, Ping())
         await probe.expect(Ping())
+
+
+async def test_a_result_piped_to_a_request_answers_it_and_a_failure_refuses_it(autojump_clock: MockClock) -> None:
+    async with worker_and_probe() as (system, _, probe):
+
+        async def serve(ctx: Context, msg: int) -> None:
+            ctx.pipe_to(ctx.reply_to, compute, msg, wrap=Got)
+
+        async def compute(value: int) -> int:
+            await trio.sleep(1)
+            return 10 // value
+
+        server = await system.spawn_func(serve)
+        assert await server.ask(5) == Got(2)
+        with pytest.raises(ActorFailedError) as caught:
+            await server.ask(0)
+        assert isinstance(caught.value.__cause__, ZeroDivisionError)
+        await probe.expect_none()
+
+
+async def test_an_asker_hears_when_the_life_of_the_actor_ends_before_the_result(autojump_clock: MockClock) -> None:
+    async with worker_and_probe() as (system, _, _), trio.open_nursery() as nursery:
+
+        async def serve(ctx: Context, msg: str) -> None:
+            ctx.pipe_to(ctx.reply_to, trio.sleep_forever)
+
+        server = await system.spawn_func(serve)
+        asking = ask_soon(nursery, server, "anything")
+        await trio.sleep(1)
+        server.stop()
+        await server.wait_stopped()
+        assert isinstance(asking.outcome, ActorStoppedError)
 
 
 async def test_an_actor_may_pipe_an_ask_to_one_that_asks_it_back() -> None:

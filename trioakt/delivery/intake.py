@@ -52,6 +52,11 @@ def _named(instance: object, attribute: attrs.Attribute[str], value: object) -> 
         raise ValueError(f"{attribute.name} must not be empty")
 
 
+def _takes_time(instance: object, attribute: attrs.Attribute[Backoff], value: Backoff) -> None:
+    if not value.initial > 0:
+        raise ValueError(f"{attribute.name} must wait at first, got initial={value.initial!r}")
+
+
 @attrs.frozen(kw_only=True)
 class Terms:
     """How a producer works; checked."""
@@ -61,7 +66,7 @@ class Terms:
     codec: Codec | None
     chunk_size: int | None = attrs.field(validator=attrs.validators.optional(attrs.validators.ge(1)))
     buffer: int = attrs.field(validator=attrs.validators.ge(0))
-    resend: Backoff
+    resend: Backoff = attrs.field(validator=_takes_time)
 
     def entry(self, message: Any, sender: ActorRef | None, reply_to: ReplyTo | None, *, early: bool) -> Entry:
         """Make an entry of a message.

@@ -137,8 +137,8 @@ class _Bridge(logging.Handler):
 
     def hear(self, event: Event) -> None:
         """Take an event."""
-        story = story_of(event)
-        if story is not None and story.level >= self.level:
+        story = story_of(event, self.level)
+        if story is not None:
             extra = {**story.extra, "system": self._system}
             self._put(story.level, story.text, time.time(), "trioakt.events", "", 0, extra)
 

@@ -47,17 +47,16 @@ _LOGGED = (ActorFailed, DeadLetter, ShutdownHookFailed)
 """What the kernel logs by itself, each failure once and dead letters at a limited rate."""
 
 
-def story_of(event: Event) -> Story | None:
-    """Return how a log tells of an event; ``None`` where the kernel has told of it already."""
-    if isinstance(event, _LOGGED):
+def story_of(event: Event, lowest: int) -> Story | None:
+    """Return how a log tells of an event; ``None`` below the lowest level, and where the kernel has told of it."""
+    kind = type(event)
+    level, text = _TOLD.get(kind, (logging.INFO, None))
+    if level < lowest or isinstance(event, _LOGGED):
         return None
-    kind, actor = type(event), event.ref.path
+    actor = event.ref.path
     extra: dict[str, object] = {"event": kind.__name__, "actor": actor}
-    told = _TOLD.get(kind)
-    if told is not None:
-        level, text = told
+    if text is not None:
         return Story(level, f"{actor} {text(event)}", extra)
     names = [field.name for field in attrs.fields(kind) if field.name not in {"ref", "at"}]
-    return Story(
-        logging.INFO, f"{actor}: {kind.__name__}", extra | {name: plain(getattr(event, name)) for name in names}
-    )
+    extra |= {name: plain(getattr(event, name)) for name in names}
+    return Story(level, f"{actor}: {kind.__name__}", extra)

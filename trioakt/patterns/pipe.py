@@ -10,7 +10,7 @@ import trio
 import trio.lowlevel
 
 from trioakt.errors import MailboxFullError
-from trioakt.lowlevel import DeadLetterReason, message, passes_through
+from trioakt.lowlevel import DeadLetterReason, ReplyTo, message, passes_through
 from trioakt.patterns.processes import WorkerPools, pack
 from trioakt.supervision import Failure
 
@@ -32,23 +32,23 @@ class PipeFailed:
 
 def pipe_to(
     ctx: CoreContext,
-    ref: ActorRef[Any],
+    to: ActorRef[Any] | ReplyTo,
     fn: Callable[..., Awaitable[Any]],
     args: tuple[object, ...],
     *,
     breaker: CircuitBreaker | None,
     wrap: Callable[[Any], object] | None,
 ) -> None:
-    """Run a function as a task of this life of the actor, and tell its result; see ``Context.pipe_to``."""
+    """Run a function as a task of this life of the actor, and tell or answer its result; see ``Context.pipe_to``."""
     _check_callable(fn)
     if wrap is not None:
         _check_callable(wrap)
-    ctx.nursery.start_soon(_pipe, ctx, ref, fn, args, breaker or nullcontext(), wrap, name=fn)
+    ctx.nursery.start_soon(_pipe, ctx, to, fn, args, breaker or nullcontext(), wrap, name=fn)
 
 
 def pipe_thread_to(
     ctx: CoreContext,
-    ref: ActorRef[Any],
+    to: ActorRef[Any] | ReplyTo,
     fn: Callable[..., Any],
     args: tuple[object, ...],
     *,
@@ -57,12 +57,12 @@ def pipe_thread_to(
 ) -> None:
     """Run a blocking function in a thread that this life of the actor waits for, and tell its result."""
     _check_callable(fn)
-    pipe_to(ctx, ref, trio.to_thread.run_sync, (fn, *args), breaker=breaker, wrap=wrap)
+    pipe_to(ctx, to, trio.to_thread.run_sync, (fn, *args), breaker=breaker, wrap=wrap)
 
 
 def pipe_process_to(
     ctx: CoreContext,
-    ref: ActorRef[Any],
+    to: ActorRef[Any] | ReplyTo,
     fn: Callable[..., Any],
     args: tuple[object, ...],
     *,
@@ -76,7 +76,7 @@ def pipe_process_to(
         errand = pack(fn, *args)
     except TypeError as error:
         errand = error
-    pipe_to(ctx, ref, _run_in_process, (ctx, errand), breaker=breaker, wrap=wrap)
+    pipe_to(ctx, to, _run_in_process, (ctx, errand), breaker=breaker, wrap=wrap)
 
 
 async def _run_in_process(ctx: CoreContext, errand: bytes | TypeError) -> Any:
@@ -92,12 +92,13 @@ def _check_callable(fn: object) -> None:
 
 async def _pipe(
     ctx: CoreContext,
-    ref: ActorRef[Any],
+    to: ActorRef[Any] | ReplyTo,
     fn: Callable[..., Awaitable[Any]],
     args: tuple[object, ...],
     guard: AbstractAsyncContextManager[None],
     wrap: Callable[[Any], object] | None,
 ) -> None:
+    outcome, failed = None, None
     try:
         async with guard:
             result = await fn(*args)
@@ -106,9 +107,17 @@ async def _pipe(
         failed = _without_cancellation(error)
         if failed is None or passes_through(failed):
             raise
-        outcome = PipeFailed(Failure.of(failed))
     # What shielded itself, or ran in a thread, may come to its end in a later life of the actor: that gets nothing.
     await trio.lowlevel.checkpoint_if_cancelled()
+    if not isinstance(to, ReplyTo):
+        _tell(ctx, to, outcome if failed is None else PipeFailed(Failure.of(failed)))
+    elif failed is None:
+        to.reply(outcome)
+    else:
+        to.fail(failed)
+
+
+def _tell(ctx: CoreContext, ref: ActorRef[Any], outcome: object) -> None:
     try:
         ref.tell(outcome, sender=ctx.self)
     except MailboxFullError:  # there is no caller any more who could be told
