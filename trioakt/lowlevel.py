@@ -6,7 +6,7 @@ Our own patterns are made of these names and the public ones alone.
 from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
 from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
-from trioakt._core.asking import Waiting, ask_all, refuse_cycle
+from trioakt._core.asking import Waiting, ask_all, refuse_cycle, way_to
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventStream, Missed, Subscription
@@ -93,4 +93,5 @@ __all__ = [
     "registration",
     "registry",
     "upcast",
+    "way_to",
 ]

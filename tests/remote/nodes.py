@@ -43,6 +43,13 @@ class Meet(Request[Any]):
     ref: ActorRef[Any]
 
 
+@message(name="tests.via")
+class Via(Request[str]):
+    """Ask the first of these to ask the others."""
+
+    way: list[ActorRef[Any]]
+
+
 @message(name="tests.unknown")
 class Unknown(Request[None]):
     """Nobody handles this."""

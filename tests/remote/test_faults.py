@@ -183,3 +183,18 @@ async def test_a_node_that_is_too_slow_to_read_slows_nobody_else(autojump_clock:
         begun = trio.current_time()
         assert await quick.ask(Ping()) == "pong "
         assert trio.current_time() - begun < 0.5
+
+
+async def test_an_actor_whose_node_was_lost_can_be_reached_when_the_node_is_back(autojump_clock: MockClock) -> None:
+    async with nodes("a", "b") as net:
+        ref = await meet(net)
+        probe = await Probe.spawn(net.systems["a"])
+        probe.watch(ref)
+        net.network.partition({"a"}, {"b"})
+        assert (await probe.expect_terminated(ref)).cause == TerminationCause.NODE_LOST
+        net.network.heal()
+        await trio.sleep(6)
+        assert await ref.ask(Ping()) == "pong "
+        probe.watch(ref)
+        ref.stop()
+        assert (await probe.expect_terminated(ref)).cause == TerminationCause.STOPPED

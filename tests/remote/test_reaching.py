@@ -9,7 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import Recorder, collected
-from tests.remote.nodes import Fail, Meet, Ping, Server, Slow, SlowCancellable, Unknown, nodes
+from tests.remote.nodes import Fail, Meet, Ping, Server, Slow, SlowCancellable, Unknown, Via, nodes
 from trioakt import (
     Actor,
     ActorFailedError,
@@ -26,6 +26,7 @@ from trioakt import (
     NodeUnreachableError,
     NoReplyError,
     PoisonPill,
+    Reentrancy,
     RemoteActorError,
     StartError,
     TerminationCause,
@@ -321,3 +322,48 @@ async def test_a_registered_kind_is_spawned_on_another_node(autojump_clock: Mock
         assert (await one.spawn_on(other.address, Recorder)).is_alive
         with pytest.raises(StartError, match="did not start: TypeError"):
             await one.spawn_on(other.address, Server, 1, 2, 3)
+
+
+async def test_a_cycle_over_two_nodes_is_refused_and_named(autojump_clock: MockClock) -> None:
+    async with nodes("a", "b") as (one, other):
+        near = await one.spawn(Relay, name="near")
+        far = await other.spawn(Relay, name="far")
+        one_far, other_near = await one.resolve(far.address), await other.resolve(near.address)
+        with pytest.raises(ActorFailedError) as caught:
+            await near.ask(Via([one_far, near]))
+        assert "AskCycleError" in root_text(caught.value)
+        with pytest.raises(ActorFailedError):
+            await far.ask(Via([other_near, far]))
+        helper = await one.spawn(Relay, name="helper")
+        with pytest.raises(ActorFailedError) as caught:
+            await near.ask(Via([helper, one_far, near]))
+        assert "/user/near -> /user/helper -> /user/far -> /user/near" in root_text(caught.value)
+        assert await near.ask(Via([one_far, helper])) == "here"
+
+
+async def test_an_interleaving_actor_may_be_asked_back_over_the_wire(autojump_clock: MockClock) -> None:
+    async with nodes("a", "b") as (one, other):
+        near = await one.spawn(Relay, name="near", reentrancy=Reentrancy())
+        far = await other.spawn(Relay, name="far")
+        assert await near.ask(Via([await one.resolve(far.address), near])) == "here"
+
+
+class Relay(Actor):
+    """Asks the next one on the way."""
+
+    async def receive(self, ctx: Context, msg: Via) -> None:
+        if msg.way:
+            ctx.reply(await ctx.ask(msg.way[0], Via(msg.way[1:])))
+        else:
+            ctx.reply("here")
+
+
+def root_text(error: BaseException | None) -> str:
+    """Return all texts in a chain of causes."""
+    return "" if error is None else f"{error} {root_text(error.__cause__)}"
+
+
+async def test_nobody_reaches_what_is_above_the_users_actors(autojump_clock: MockClock) -> None:
+    async with nodes("a", "b") as (one, _):
+        with pytest.raises(ActorNotFoundError):
+            await one.resolve("trioakt://bank@b:1/user")

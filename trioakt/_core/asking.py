@@ -5,7 +5,7 @@ It knows recipients by their protocol alone; whether one is an actor of this pro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -78,11 +78,19 @@ def holding_of(task: Task) -> Holding | None:
 def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipient) -> None:
     """Raise if the waiter's wait for this recipient would close a circle.
 
-    The graph is small (a handler waits for few others), and each edge is checked before it is added, so it has no
-    circle yet: a depth-first walk ends.
-
     Raises:
         AskCycleError: It would.
+    """
+    way = way_to((waiter,), target)
+    if way is not None:
+        raise AskCycleError((asker.path, *(Address.parse(each.address).path for each in way)))
+
+
+def way_to(waiters: Collection[Recipient | Ask], target: Recipient) -> tuple[Recipient, ...] | None:
+    """Return through whom the target waits for one of these; ``None`` if it does not.
+
+    The graph is small (a handler waits for few others), and each edge is checked before it is added, so it has no
+    circle yet: a depth-first walk ends.
     """
     trail: list[tuple[Recipient | Ask, tuple[Recipient, ...]]] = [(target, ())]
     while trail:
@@ -92,9 +100,10 @@ def refuse_cycle(asker: ActorRef[Any], waiter: Recipient | Ask, target: Recipien
             if place is not node:
                 trail.append((place, way))
             way = (*way, place)
-        if node is waiter:
-            raise AskCycleError((asker.path, *(Address.parse(each.address).path for each in way)))
+        if node in waiters:
+            return way
         trail.extend((ask, way) for ask in waits.get(node, ()))
+    return None
 
 
 class Waiting:

@@ -27,6 +27,7 @@ from trioakt.errors import (
 )
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Failure, TerminationCause, Watcher
 from trioakt.remote import records
+from trioakt.remote.chains import chain_of
 from trioakt.remote.records import AnyRecord, encode_record
 from trioakt.remote.session import Session
 
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 _NO_HEADERS: dict[str, str] = {}
 _FULL = 64 * 2**20
 """Bytes of records that may wait for one node."""
+_EARLY = 10_000
+"""Records that may wait for a session to begin."""
 
 _ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
     kind.__name__: kind
@@ -125,7 +128,8 @@ class Peer:
         self._check_room(to)
         number = next(self._ids)
         within = ask.deadline - trio.current_time() if ask.deadline < math.inf else math.inf
-        record = records.Question(number, to.number, sender, within, body, self._headers(to, ask))
+        chain = chain_of(ask, self._house.names)
+        record = records.Question(number, to.number, sender, within, body, self._headers(to, ask), chain)
         ask.scope = _Canceller(self, number)
         self._pending[number] = _Asked(ask, to)
         self._put(to.incarnation, record, self._pending[number])
@@ -197,8 +201,8 @@ class Peer:
             letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
     def _check_room(self, to: RemoteRecipient) -> None:
-        if self.session is not None and self.session.waiting > _FULL:
-            raise MailboxFullError(f"{_FULL} bytes wait for the link to {self.address}", to.path)
+        if len(self._early) >= _EARLY or (self.session is not None and self.session.waiting > _FULL):
+            raise MailboxFullError(f"too much waits for the link to {self.address}", to.path)
 
     def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
         instruments = self._house.system.instruments
@@ -237,7 +241,8 @@ class Peer:
 
     def tell_watchers(self, recipient: RemoteRecipient, cause: TerminationCause) -> None:
         """Tell those who watch an actor there that it has ended, or that its node has."""
-        recipient.cause = recipient.cause or cause
+        if cause != TerminationCause.NODE_LOST:  # from a lost node it may come back
+            recipient.cause = cause
         for watcher in self._watched.pop(recipient, ()):
             watcher.terminated(ActorRef(recipient), cause)
 

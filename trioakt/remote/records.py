@@ -32,7 +32,10 @@ class Send(msgspec.Struct, tag=2, array_like=True, frozen=True):
 
 
 class Question(msgspec.Struct, tag=3, array_like=True, frozen=True):
-    """A request; ``within`` are the seconds that the asker will wait. Answered by ``Reply`` or ``Failed``."""
+    """A request; ``within`` are the seconds that the asker will wait, ``chain`` names those who wait for it in turn.
+
+    Answered by ``Reply`` or ``Failed``.
+    """
 
     id: int
     to: int
@@ -40,6 +43,7 @@ class Question(msgspec.Struct, tag=3, array_like=True, frozen=True):
     within: float
     body: bytes
     headers: dict[str, str]
+    chain: list[str]
 
 
 class Cancel(msgspec.Struct, tag=4, array_like=True, frozen=True):

@@ -34,6 +34,7 @@ from trioakt.lowlevel import (
     passes_through,
 )
 from trioakt.remote import records
+from trioakt.remote.chains import ChainedAsk, check_chain
 from trioakt.remote.peer import error_of, failure_of
 from trioakt.remote.records import decode_record
 from trioakt.remote.shapes import check_shapes
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from trioakt.remote.house import House
     from trioakt.remote.peer import Peer
 
+_USER = "/user/"
+"""What lives above is not for others."""
 _ORDERS: dict[str, Signal] = {"stop": Stop(), "kill": Kill(), "poison": PoisonPill(), "reinstate": Reinstate()}
 
 
@@ -86,7 +89,7 @@ class Serving:
             case records.Send(id=number) as send:
                 self._start(number, self._send, send)
             case records.Find(id=number, path=path):
-                self._answer(number, self._house.system.actor(path))
+                self._answer(number, self._house.system.actor(path) if path.startswith(_USER) else None)
             case records.Spawn(id=number) as spawn:
                 self._start(number, self._spawn, spawn)
             case records.Order(to=to, what=what):
@@ -148,10 +151,12 @@ class Serving:
             return
         deadline = trio.current_time() + question.within
         ask = ServedAsk(message, sender, deadline, to, lambda value, error: self._end(question.id, value, error))
+        ask.chain = question.chain
         self._asked[question.id] = ask
         try:
+            check_chain(question.chain, to, self._house.names)
             _deliver(to, ask, question.headers)
-        except DeliveryError as error:
+        except (DeliveryError, ValueError) as error:
             ask.fail(error)
 
     def _end(self, number: int, value: Any, error: BaseException | None) -> None:
@@ -259,7 +264,7 @@ def _deliver(to: Recipient, envelope: Envelope, headers: dict[str, str]) -> None
         to.deliver(envelope)
 
 
-class ServedAsk(Ask):
+class ServedAsk(ChainedAsk):
     """A request of another node; what would wake an asker here is sent there."""
 
     __slots__ = ("_answer",)
