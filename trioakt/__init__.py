@@ -74,6 +74,7 @@ from trioakt.patterns.routing import (
 )
 from trioakt.patterns.schedule import Schedule
 from trioakt.patterns.topics import TopicStatistics, TopicStream
+from trioakt.remote.client import Client, SyncClient, connect, open_client
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
 from trioakt.remote.settings import Remote, Tls
 from trioakt.supervision import Backoff, Directive, Failure, OneForAll, OneForOne, RestForOne
@@ -104,6 +105,7 @@ __all__ = [
     "CircuitBreaker",
     "CircuitOpenError",
     "CircuitState",
+    "Client",
     "ClusterError",
     "CodecError",
     "ConnectionLostError",
@@ -162,6 +164,7 @@ __all__ = [
     "ShutdownHook",
     "ShutdownHookFailed",
     "StartError",
+    "SyncClient",
     "SystemStatistics",
     "TailChopping",
     "Terminated",
@@ -175,6 +178,8 @@ __all__ = [
     "Unbounded",
     "UnhandledMessageError",
     "ask_all",
+    "connect",
     "message",
+    "open_client",
     "upcast",
 ]

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trioakt.context import Context
-from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem
+from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem, SpawnOptions, Strategy
 from trioakt.patterns.schedule import Scheduler
 from trioakt.patterns.topics import Topics
+from trioakt.remote.process_nodes import ProcessNode, open_process_node
 from trioakt.remote.settings import Remote
 from trioakt.spawning import PatternSpawner
 
@@ -60,7 +63,12 @@ class ActorSystem(CoreSystem, PatternSpawner):
     # ------------------------------------------------------------------ other nodes
 
     @property
-    def _remote(self) -> Endpoint:
+    def endpoint(self) -> Endpoint:
+        """What this system has to do with other nodes, for those who write patterns over several.
+
+        Raises:
+            RuntimeError: This system has no ``remote=``.
+        """
         if self._endpoint is None:
             raise RuntimeError(f"the system {self.name!r} reaches no other: give it remote=Remote(...)")
         return self._endpoint
@@ -74,7 +82,7 @@ class ActorSystem(CoreSystem, PatternSpawner):
             ValueError: It is no address of this system.
             RuntimeError: This system has no ``remote=``.
         """
-        return await self._remote.resolve(address)
+        return await self.endpoint.resolve(address)
 
     async def spawn_on(self, address: str, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
         """Spawn an actor at the top of another node, which must have registered its class.
@@ -91,7 +99,7 @@ class ActorSystem(CoreSystem, PatternSpawner):
             NodeUnreachableError, ValueError, RuntimeError: As ``resolve``.
             CodecError: An argument cannot travel.
         """
-        return await self._remote.spawn_on(address, kind, args, name)
+        return await self.endpoint.spawn_on(address, kind, args, name)
 
     def register(self, kind: type[Actor]) -> None:
         """Let other nodes spawn actors of this class here, as ``Remote(kinds=...)`` does.
@@ -99,7 +107,43 @@ class ActorSystem(CoreSystem, PatternSpawner):
         Raises:
             RuntimeError: This system has no ``remote=``.
         """
-        self._remote.register(kind)
+        self.endpoint.register(kind)
+
+    def open_process_node(
+        self,
+        name: str,
+        *,
+        kinds: Iterable[type[Actor]],
+        supervision: Strategy | None = None,
+        init_timeout: float = 30.0,
+        stop_grace: float = 5.0,
+        suspicion: float = 60.0,
+    ) -> AbstractAsyncContextManager[ProcessNode]:
+        """Start a node of this system in a process of its own, until the block ends.
+
+        The process is kept by an actor at the top of this system: when it dies, that actor fails, and a restart is
+        a new process. It ends with the actor and with this program, in whichever way that ends. It shares the
+        settings of ``remote=``, listens on the same host, and writes to the same standard output and error.
+
+        Args:
+            name: Of the actor, and of the node.
+            kinds: The actor classes that can be spawned there. The process imports them by name; a program that
+                defines them in its main module starts its work below ``if __name__ == "__main__":``.
+            supervision: What becomes of it when the process dies; by default as this system says.
+            init_timeout: Seconds within which the process has to start.
+            stop_grace: Seconds that the actors there have to end; then the process is killed.
+            suspicion: Seconds for which it may be too busy to give a sign of life; then it counts as hung and is killed.
+
+        Raises:
+            StartError: The process did not start; the cause says why.
+            NameTakenError: An actor at the top has this name.
+            TypeError, ValueError: A kind is no actor class that can be imported by its name, or an option is bad.
+            RuntimeError: This system has no ``remote=``.
+        """
+        options = SpawnOptions(init_timeout=init_timeout, stop_grace=stop_grace)
+        if supervision is not None:
+            options["supervision"] = supervision
+        return open_process_node(self, self.endpoint, name, kinds=kinds, suspicion=suspicion, options=options)
 
     async def _open(self) -> None:
         await super()._open()

@@ -1,4 +1,4 @@
-"""A process at the other end of the wire: it receives and counts, or it sends; run as `nng_peer.py VERB ADDRESS ...`."""
+"""A process at the other end of the wire: `nng_peer.py receive ADDRESS` or `nng_peer.py send ADDRESS COUNT SIZE`."""
 
 from __future__ import annotations
 
@@ -41,14 +41,22 @@ async def receive(address: str) -> None:
                 frames += 1
 
 
-async def send(address: str, count: str, size: str) -> None:
+async def send(address: str, count: int, size: int) -> None:
     """Send numbered frames; then say so, and stay."""
     link = await NngTransport().dial(address)
-    for number in range(int(count)):
-        await link.send(b"%d" % number + bytes(int(size)))
+    for number in range(count):
+        await link.send(b"%d" % number + bytes(size))
     say("sent")
     await trio.sleep_forever()
 
 
+async def main(*arguments: str) -> None:
+    verb, address, *numbers = arguments
+    if verb == "receive":
+        await receive(address)
+    else:
+        await send(address, *map(int, numbers))
+
+
 if __name__ == "__main__":
-    trio.run({"receive": receive, "send": send}[sys.argv[1]], *sys.argv[2:])
+    trio.run(main, *sys.argv[1:])

@@ -8,7 +8,7 @@ import pytest
 
 from tests.remote.pairs import RULES, End, answer, begin, exchange, identity, opened, record
 from trioakt.errors import ProtocolError
-from trioakt.remote.frames import Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
+from trioakt.remote.frames import ANY_SYSTEM, Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
 from trioakt.remote.session import Opened, Rules, SessionState, Suspected
 
 
@@ -105,6 +105,18 @@ def test_a_hello_that_does_not_fit_is_refused(changes: dict[str, object], compla
     hello = decode_frame(other.out.popleft())
     one.receive(encode_frame(msgspec.structs.replace(hello, **changes)), 0.0)
     assert complaint in error_of(one)
+
+
+def test_who_begins_may_say_that_any_system_will_do_and_who_answers_may_not() -> None:
+    client = begin(identity("client", system=ANY_SYSTEM))
+    client.pump(0.0)
+    other = answer(client.out.popleft(), identity("other"))
+    exchange(client, other)
+    assert client.session.state is other.session.state is SessionState.OPEN
+    nobody = begin(identity("one"))
+    nobody.pump(0.0)
+    with pytest.raises(ProtocolError, match="belongs to"):
+        answer(nobody.out.popleft(), identity("other", system=ANY_SYSTEM))
 
 
 @pytest.mark.parametrize("frame", [Data(0, [record(1)]), Proof(b""), Alive(), Goodbye("", answered=False)])

@@ -59,11 +59,11 @@ class WorkerProcess:
             (size,) = HEADER.unpack(await self._receive(HEADER.size))
             return await self._receive(size)
         await self.end()
-        raise trio.BrokenResourceError(f"the worker process died: {_how_it_ended(self._process.returncode)}")
+        raise trio.BrokenResourceError(f"the worker process died: {how_it_ended(self._process.returncode)}")
 
     async def start(self) -> None:
         """Tell the process what it needs to import functions."""
-        await self._send(pickle.dumps((sys.path, _main_module())))
+        await self._send(pickle.dumps((sys.path, main_module())))
 
     async def end(self) -> None:
         """Kill the process with all that it has started, and wait until it is gone; once more changes nothing."""
@@ -214,7 +214,7 @@ def _load(frame: bytes) -> Any:
     return _Answer(io.BytesIO(frame)).load()
 
 
-def _main_module() -> tuple[str, str]:
+def main_module() -> tuple[str, str]:
     """Return the name of the main module, where it was run by its name, and else the path of its file."""
     main = sys.modules["__main__"]
     if sys.modules.get(MAIN, main) is not main:  # else there would be no end to it; this ends the worker
@@ -226,7 +226,8 @@ def _main_module() -> tuple[str, str]:
     return getattr(spec, "name", ""), getattr(main, "__file__", None) or ""
 
 
-def _how_it_ended(code: int | None) -> str:
+def how_it_ended(code: int | None) -> str:
+    """Return the end of a process in words."""
     if code is not None and code < 0:
         return f"killed by {signal.Signals(-code).name}"
     return f"exit code {code}"

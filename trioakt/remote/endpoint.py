@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -26,11 +27,16 @@ class Endpoint:
         system: This node's.
         remote: What was said about it.
         transport: What carries the frames.
+        guest: Whether the system takes the name of that of the first node it reaches.
+
+    Attributes:
+        remote: What was said about it.
     """
 
-    def __init__(self, system: CoreSystem, remote: Remote, transport: Transport) -> None:
+    def __init__(self, system: CoreSystem, remote: Remote, transport: Transport, *, guest: bool = False) -> None:
+        self.remote = remote
         self._system = system
-        self._switchboard = Switchboard(system, remote, transport)
+        self._switchboard = Switchboard(system, remote, transport, guest=guest)
         for kind in remote.kinds:
             self.register(kind)
 
@@ -52,23 +58,62 @@ class Endpoint:
     async def resolve(self, address: str) -> ActorRef[Any]:
         """Return the actor at an address; see ``ActorSystem.resolve``."""
         wanted = self._parse(address)
-        if wanted.node == self._system.node:
-            found = self._system.actor(wanted.path)
-        else:
-            text = await self._reach(wanted.node, lambda peer: peer.find(wanted.path))
-            found = self._switchboard.house.names.read_ref(text) if text else None
+        if wanted.node != self._system.node:
+            return await self.find(wanted.node, wanted.path)
+        found = self._system.actor(wanted.path)
         if found is None:
             raise ActorNotFoundError(f"nobody lives at {address}", wanted.path)
         return found
 
     async def spawn_on(self, address: str, kind: type[Actor], args: tuple[Any, ...], name: str | None) -> ActorRef[Any]:
         """Spawn an actor on another node; see ``ActorSystem.spawn_on``."""
-        wanted = self._parse(address)
+        return await self.spawn(self._parse(address).node, kind, args, name)
+
+    async def find(self, node: str, path: str) -> ActorRef[Any]:
+        """Return the actor at a path of the node at ``host:port``; otherwise as ``resolve``."""
+        text = await self._reach(node, lambda peer: peer.find(path))
+        if not text:
+            raise ActorNotFoundError(f"nobody lives at {Address(self._system.name, node, path)}", path)
+        return self._switchboard.house.names.read_ref(text)
+
+    async def spawn(self, node: str, kind: type[Actor], args: tuple[Any, ...], name: str | None) -> ActorRef[Any]:
+        """Spawn an actor on the node at ``host:port``; otherwise as ``spawn_on``."""
         body = self._switchboard.house.encode(Value(args))
         if name is not None:
             check_name(name)
-        text = await self._reach(wanted.node, lambda peer: peer.spawn(kind_name(kind), name or "", body))
+        text = await self._reach(node, lambda peer: peer.spawn(kind_name(kind), name or "", body))
         return self._switchboard.house.names.read_ref(text)
+
+    async def greet(self, node: str) -> None:
+        """Return when there is a session with the node at ``host:port``.
+
+        Raises:
+            NodeUnreachableError: None comes about.
+        """
+        await self._reach(node, lambda peer: peer.find(""))
+
+    async def wait_lost(self, node: str) -> None:
+        """Return when there is no session with the node at ``host:port``."""
+        await self._switchboard.peer_at(node).wait_closed()
+
+    def patience(self, node: str, suspicion: float) -> AbstractContextManager[None]:
+        """Let the node at ``host:port`` be silent for so many seconds, in sessions that begin within the block."""
+        return self._switchboard.patience(node, suspicion)
+
+    def check(self, values: tuple[Any, ...]) -> None:
+        """Find out whether values can travel.
+
+        Raises:
+            CodecError: One of them cannot.
+        """
+        self._switchboard.house.encode(Value(values))
+
+    def is_linked(self, node: str) -> bool:
+        """Return whether there is a session with the node at ``host:port``; if not, let one begin."""
+        peer = self._switchboard.peer_at(node)
+        if peer.session is None:
+            self._switchboard.connect(peer)
+        return peer.session is not None
 
     async def _reach(self, node: str, call: Callable[[Peer], Awaitable[str]]) -> str:
         try:

@@ -12,6 +12,9 @@ from trioakt.errors import ProtocolError
 PROTOCOL = 1
 """The version of this protocol; nodes talk only to nodes of the same one."""
 
+ANY_SYSTEM = ""
+"""What stands for the name of the system in the first hello of a client, which learns it from the answer."""
+
 
 class Hello(msgspec.Struct, tag=1, array_like=True, frozen=True):
     """The first frame on every link: who dials, and what it wants proven.

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from trioakt.codec import Codec
 from trioakt.errors import StartError
 from trioakt.lowlevel import Actor, ActorRef, message, registration
+from trioakt.patterns.worker import MAIN
 from trioakt.remote.exports import Exports
 from trioakt.remote.names import Names
 
@@ -92,5 +93,6 @@ class House:
 
 
 def kind_name(kind: type[Actor]) -> str:
-    """Return the name of an actor class between nodes."""
-    return f"{kind.__module__}.{kind.__qualname__}"
+    """Return the name of an actor class between nodes; a process node has its parent's main module by another name."""
+    module = "__main__" if kind.__module__ == MAIN else kind.__module__
+    return f"{module}.{kind.__qualname__}"

@@ -19,6 +19,15 @@ from trioakt.remote.transport import Frame, Pipe, PipeClosed
 
 T = TypeVar("T")
 
+
+@attrs.frozen
+class NetworkStatistics:
+    """How much of a network is in use."""
+
+    listeners: int
+    links: int
+
+
 _ADDRESS = re.compile(r"mem://(?P<host>[^:/]+):(?P<port>\d+)")
 
 
@@ -68,6 +77,10 @@ class MemoryNetwork:
             listener.close()
         for connection in [each for each in self._wire.connections if each.source == host]:
             connection.hang_up(keep=0)
+
+    def statistics(self) -> NetworkStatistics:
+        """Return how many listeners and links are open now."""
+        return NetworkStatistics(len(self._wire.listeners), len(self._wire.connections))
 
 
 class _Wire:

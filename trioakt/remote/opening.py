@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from trioakt.remote.settings import Remote
 
 
-def endpoint(system: CoreSystem, remote: Remote) -> Endpoint:
-    """Return the endpoint of a system, which does not listen yet."""
+def endpoint(system: CoreSystem, remote: Remote, *, guest: bool = False) -> Endpoint:
+    """Return the endpoint of a system, which does not listen yet; that of a guest takes the name of the first host."""
     transport = remote.transport or NngTransport(tls=remote.tls, max_frame=remote.max_frame)
-    return Endpoint(system, remote, transport)
+    return Endpoint(system, remote, transport, guest=guest)

@@ -110,6 +110,7 @@ class Peer:
         self._pending: dict[int, Answered] = {}
         self._ids = count(1)
         self._watched: dict[RemoteRecipient, dict[Watcher, None]] = {}
+        self._over = trio.Event()
 
     # --------------------------------------------------------------------- what goes there
 
@@ -246,9 +247,16 @@ class Peer:
         for watcher in self._watched.pop(recipient, ()):
             watcher.terminated(ActorRef(recipient), cause)
 
+    async def wait_closed(self) -> None:
+        """Return when there is no session."""
+        if self.session is not None:
+            await self._over.wait()
+
     def closed(self, reason: str) -> None:
         """Take note that the session is over, or did not come about: everybody who waits is told."""
         session, self.session = self.session, None
+        self._over.set()
+        self._over = trio.Event()
         early, self._early = self._early, []
         not_sent = [letter for _, _, letter in early]
         if session is not None:
@@ -357,7 +365,7 @@ class _Call:
         self._done.set()
 
     def failed(self, error: TrioaktError) -> None:
-        self._error = error
+        self._error = self._error or error
         self._done.set()
 
 

@@ -18,7 +18,7 @@ import attrs
 import msgspec
 
 from trioakt.errors import ProtocolError
-from trioakt.remote.frames import PROTOCOL, Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
+from trioakt.remote.frames import ANY_SYSTEM, PROTOCOL, Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
 
 STRANGER = 8192
 """Bytes of a frame, at most, from a node that has not proven who it is."""
@@ -31,7 +31,7 @@ class Identity:
     """Who a node is.
 
     Attributes:
-        system: Name of its actor system.
+        system: Name of its actor system; ``ANY_SYSTEM`` for a client that does not know it yet.
         node: Its own name.
         address: Where others dial it.
         incarnation: Random bytes, new at each start.
@@ -270,7 +270,8 @@ class Session:
     def _greeted(self, theirs: Hello) -> None:
         if theirs.protocol != PROTOCOL:
             raise ProtocolError(f"it speaks version {theirs.protocol} of the protocol, this node version {PROTOCOL}")
-        if theirs.system != self._us.system:
+        first, second = (self._hello, theirs) if theirs.answers else (theirs, self._hello)
+        if not second.system or first.system not in (second.system, ANY_SYSTEM):
             raise ProtocolError(f"it belongs to the system {theirs.system!r}, this node to {self._us.system!r}")
         if theirs.incarnation == self._us.incarnation:
             raise ProtocolError("it is this node itself")

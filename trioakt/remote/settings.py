@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +68,7 @@ class Remote:
         suspicion: Seconds of silence after which another node is given up.
         max_frame: Bytes, at most, of a frame, and so of a message.
         transport: What carries the frames instead of sockets, for tests: one of a ``MemoryNetwork``.
+        entropy: Makes so many random bytes, for ids and challenges; a test that is to be repeated gives its own.
     """
 
     listen: str = attrs.field(default="tcp://127.0.0.1:0", validator=_url)
@@ -78,3 +81,4 @@ class Remote:
     suspicion: float = attrs.field(default=2.0, kw_only=True, validator=_two_heartbeats)
     max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))
     transport: Transport | None = attrs.field(default=None, kw_only=True)
+    entropy: Callable[[int], bytes] = attrs.field(default=secrets.token_bytes, kw_only=True, repr=False)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
 from trioakt.errors import ProtocolError
-from trioakt.remote.frames import Hello, decode_frame
+from trioakt.remote.frames import ANY_SYSTEM, Hello, decode_frame
 from trioakt.remote.house import House
 from trioakt.remote.line import Line
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
@@ -39,19 +40,22 @@ class Switchboard:
         system: This node's.
         remote: What was said about it.
         transport: What carries the frames.
+        guest: Whether the system takes the name of that of the first node it reaches.
     """
 
-    def __init__(self, system: CoreSystem, remote: Remote, transport: Transport) -> None:
+    def __init__(self, system: CoreSystem, remote: Remote, transport: Transport, *, guest: bool = False) -> None:
         self._system = system
         self._remote = remote
         self._transport = transport
+        self._guest = guest
         self._rules = Rules(remote.cookie or b"", remote.heartbeat, remote.suspicion, remote.max_frame)
-        self._incarnation = secrets.token_bytes(16)
+        self._incarnation = remote.entropy(16)
         self.house = House(system, self._incarnation, self.peer_at, remote.max_frame)
         self._peers: dict[str, Peer] = {}
         self._lines: dict[Session, Line] = {}
         self._pipes: dict[Pipe, Line] = {}
         self._failures: dict[str, tuple[int, float]] = {}
+        self._patience: dict[str, float] = {}
         self._us: Identity
         self._nursery: trio.Nursery
 
@@ -60,7 +64,8 @@ class Switchboard:
         async with self._transport.listen(self._remote.listen) as listener:
             system, remote = self._system, self._remote
             system.node = remote.advertise or listener.address.partition("://")[2]
-            self._us = Identity(system.name, remote.node or system.name, system.node, self._incarnation)
+            name = ANY_SYSTEM if self._guest else system.name
+            self._us = Identity(name, remote.node or system.name, system.node, self._incarnation)
             async with trio.open_nursery() as self._nursery:
                 task_status.started()
                 await self._receive(listener)
@@ -136,9 +141,9 @@ class Switchboard:
     def _begin(self, address: str, answers: Hello | None = None) -> Line:
         session = Session(
             self._us,
-            self._rules,
-            session=secrets.token_bytes(16),
-            challenge=secrets.token_bytes(32),
+            attrs.evolve(self._rules, suspicion=self._patience.get(address, self._rules.suspicion)),
+            session=self._remote.entropy(16),
+            challenge=self._remote.entropy(32),
             now=trio.current_time(),
             answers=answers,
         )
@@ -179,6 +184,12 @@ class Switchboard:
         if line.link is not None and line.link.peer not in (None, identity.node):
             self._hear(line, line.session.lost(f"its certificate is that of {line.link.peer!r}"))
             return
+        if self._us.system == ANY_SYSTEM:
+            self._us = attrs.evolve(self._us, system=identity.system)
+            self._system.name = identity.system
+        if identity.system not in (self._us.system, ANY_SYSTEM):
+            self._hear(line, line.session.lost(f"it belongs to {identity.system!r}, not to {self._us.system!r}"))
+            return
         for other in [each for each in self._lines.values() if each.address == line.address and each is not line]:
             if other.serving is not None or not other.begun:
                 self._hear(other, other.session.lost("another session has begun"))
@@ -213,6 +224,15 @@ class Switchboard:
         if peer is None:
             peer = self._peers[address] = Peer(address, self.house, self)
         return peer
+
+    @contextmanager
+    def patience(self, address: str, suspicion: float) -> Generator[None]:
+        """Give a node up only after so many seconds of silence, in sessions that begin within the block."""
+        self._patience[address] = suspicion
+        try:
+            yield
+        finally:
+            del self._patience[address]
 
     def connect(self, peer: Peer) -> None:
         """Begin a session with a peer, unless one is on its way or it could not be reached a moment ago."""

@@ -8,7 +8,21 @@ from trioakt.remote.memory import MemoryNetwork
 from trioakt.testing.conformance import check_mailbox
 from trioakt.testing.journals import check_journal
 from trioakt.testing.kit import open_test_system
+from trioakt.testing.nodes import SimulatedNodes
 from trioakt.testing.probe import Probe
+from trioakt.testing.simulation import Simulation, SimulationResult
+from trioakt.testing.trace import TraceEntry
 from trioakt.testing.transports import check_transport
 
-__all__ = ["MemoryNetwork", "Probe", "check_journal", "check_mailbox", "check_transport", "open_test_system"]
+__all__ = [
+    "MemoryNetwork",
+    "Probe",
+    "SimulatedNodes",
+    "Simulation",
+    "SimulationResult",
+    "TraceEntry",
+    "check_journal",
+    "check_mailbox",
+    "check_transport",
+    "open_test_system",
+]

@@ -1,0 +1,179 @@
+"""The promises of remoting under faults at random: a failing seed is told, and does the same again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from itertools import count
+from typing import Any
+
+import pytest
+import trio
+
+from tests.simulation.traffic import (
+    Break,
+    Citizen,
+    Consult,
+    Guard,
+    Later,
+    Note,
+    PassOn,
+    Truth,
+    Wait,
+    WaitCancellable,
+    Write,
+)
+from trioakt import ActorRef, ActorSystem, OneForOne, PoisonPill, TrioaktError
+from trioakt.testing import SimulatedNodes, Simulation
+
+SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200"))
+BATCH = 50
+PATIENCE = 60.0
+"""Seconds in which every ask has to end by itself."""
+
+
+class Town:
+    """Three nodes, the refs that are known on each, and those who use them at random."""
+
+    def __init__(self, sim: SimulatedNodes, truth: Truth) -> None:
+        self.sim = sim
+        self.rng = sim.rng
+        self.truth = truth
+        self.nodes: list[ActorSystem] = []
+        self.down: list[ActorSystem] = []
+        self.known: dict[ActorSystem, list[ActorRef[Any]]] = {}
+        self.numbers = count(1)
+
+    async def open(self) -> None:
+        self.nodes += await self.sim.start_nodes(
+            3, kinds=[Citizen], extensions=[self.truth], supervision=OneForOne(max_restarts=10_000)
+        )
+        for node in self.nodes:
+            await self.settle_in(node)
+
+    async def settle_in(self, node: ActorSystem) -> None:
+        """Let a node, new or started again, have an actor whose name is used again and again, and one with its own."""
+        self.known[node] = [await node.spawn(Citizen, name=f"citizen-{next(self.numbers)}")]
+        await node.spawn(Citizen, name="ada")
+
+    # ---------------------------------------------------------------------- traffic
+
+    async def use(self, steps: int) -> None:
+        """Do so many things, one after another."""
+        for _ in range(steps):
+            await trio.sleep(self.rng.uniform(0.0, 0.6))
+            node = self.rng.choice(self.nodes)
+            step = self.rng.choices([self.tell, self.ask, self.meet, self.end], [5, 6, 4, 1])[0]
+            try:
+                with trio.fail_after(PATIENCE):
+                    await step(node, self.rng.choice(self.known[node]))
+            except TrioaktError:
+                pass  # what may be heard of a node that is not there
+            except trio.TooSlowError:
+                self.truth.broken.append(f"{step.__name__} at {node.address} has not ended")
+
+    async def tell(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
+        other = self.rng.choice(self.known[node])
+        match self.rng.randrange(4):
+            case 0:
+                for number in range(self.rng.randrange(20)):
+                    ref.tell(Note(number))
+            case 1:
+                await ref.send(Note(1))
+            case 2:
+                ref.tell(Write(other, self.rng.randrange(20)))
+            case _:
+                if other.name != "ada":
+                    ref.tell(Guard(other))
+
+    async def ask(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
+        other = self.rng.choice(self.known[node])
+        seconds = self.rng.uniform(0.0, 0.3)
+        kinds = [Wait(seconds), WaitCancellable(seconds), Later(seconds), PassOn(other), Break()]
+        request = self.rng.choice([*kinds, Consult(other, self.rng.choice(kinds[:3]))])
+        with trio.move_on_after(self.rng.choice([0.1, 1.0, float("inf")])):
+            await ref.ask(request)
+
+    async def meet(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
+        other = self.rng.choice([each for each in self.nodes if each is not node])
+        match self.rng.randrange(3):
+            case 0:
+                found = await node.resolve(f"{other.address}/user/ada")
+            case 1:
+                name = f"citizen-{next(self.numbers)}"
+                found = await node.spawn_on(other.address, Citizen, name=name)
+            case _:
+                name = self.rng.choice(self.known[other]).name
+                found = await node.resolve(f"{other.address}/user/{name}")
+        self.known[node].append(found)
+
+    async def end(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
+        self.rng.choice([ref.stop, ref.kill, lambda: ref.tell(PoisonPill())])()
+        await ref.wait_stopped()
+
+    # ------------------------------------------------------------------------ faults
+
+    async def suffer(self, faults: int) -> None:
+        """Let so many things go wrong, and some of them right again."""
+        for _ in range(faults):
+            await trio.sleep(self.rng.uniform(0.0, 4.0))
+            fault = self.rng.choice([self.cut, self.sim.heal, self.lose, self.slow, self.crash, self.restart])
+            done = fault()
+            if done is not None:
+                await done
+
+    def cut(self) -> None:
+        one, *others = self.rng.sample(self.nodes, len(self.nodes))
+        self.sim.partition({one}, others, one_way=self.rng.random() < 0.5)
+
+    def lose(self) -> None:
+        self.sim.drop(self.rng.choice([0.0, 0.01, 0.1]))
+
+    def slow(self) -> None:
+        self.sim.delay(0.0, self.rng.choice([0.0, 0.01, 0.2, 1.5]))
+
+    async def crash(self) -> None:
+        if len(self.nodes) > 1:
+            node = self.nodes.pop(self.rng.randrange(len(self.nodes)))
+            self.down.append(node)
+            await self.sim.crash(node)
+
+    async def restart(self) -> None:
+        if self.down:
+            node = await self.sim.restart(self.down.pop())
+            await self.settle_in(node)
+            self.nodes.append(node)
+
+    # --------------------------------------------------------------------- afterwards
+
+    async def recover(self) -> None:
+        """Mend everything, and see that all nodes reach each other and nobody waits in vain."""
+        while self.down:
+            await self.restart()
+        self.sim.drop(0.0)
+        self.sim.delay(0.0, 0.0)
+        self.sim.heal()
+        await trio.sleep(10.0)
+        self.truth.check_guards()
+        for node in self.nodes:
+            for other in self.nodes:
+                if other is not node:
+                    await node.spawn_on(other.address, Citizen, name=f"citizen-{next(self.numbers)}")
+
+
+async def scenario(sim: SimulatedNodes, truth: Truth) -> None:
+    town = Town(sim, truth)
+    await town.open()
+    async with trio.open_nursery() as nursery:
+        for _ in range(6):
+            nursery.start_soon(town.use, 20)
+        nursery.start_soon(town.suffer, 6)
+    await town.recover()
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS, BATCH))
+def test_the_promises_hold_under_random_faults(first: int) -> None:
+    for seed in range(first, min(first + BATCH, SEEDS)):
+        truth = Truth()
+        result = Simulation(seed).run(scenario, truth)
+        assert (seed, result.violations, truth.broken) == (seed, (), [])

@@ -1,0 +1,238 @@
+"""The nodes of a simulation and the network between them: what a scenario is given, and what it can do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from trioakt import Actor, ActorSystem, Remote
+from trioakt.remote.memory import MemoryNetwork
+from trioakt.testing.witness import Court, Witness
+
+_SYSTEM = "simulation"
+_EPOCH = 1_700_000_000.0
+"""What the clocks on the wall show when a simulation begins, in seconds since 1970."""
+_SETTLING = 10.0
+"""Seconds after which every loss has been noticed: longer than any suspicion or delay before another attempt."""
+
+
+@attrs.define(eq=False)
+class _Node:
+    """One run of a node."""
+
+    host: str
+    kinds: tuple[type[Actor], ...]
+    options: dict[str, Any]
+    system: ActorSystem
+    witness: Witness
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    started: bool = False
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+
+class SimulatedNodes:
+    """The nodes of one system in a simulation; a scenario is given them as ``sim``.
+
+    A node is the ``ActorSystem`` that ``start_nodes`` or ``restart`` has returned.
+
+    Attributes:
+        rng: Where a scenario takes its own chance from, so that the seed decides about it too.
+    """
+
+    def __init__(self, nursery: trio.Nursery, seeds: Random, court: Court) -> None:
+        self.rng = Random(seeds.getrandbits(64))
+        self._seeds = seeds
+        self._entropy = Random(seeds.getrandbits(64)).randbytes
+        self._network = MemoryNetwork(Random(seeds.getrandbits(64)))
+        self._nursery = nursery
+        self._court = court
+        self._nodes: dict[str, _Node] = {}
+        self._hosts: dict[ActorSystem, str] = {}
+        self._scenario = trio.CancelScope()
+        self._failure: Exception | None = None
+
+    # ------------------------------------------------------------------------- nodes
+
+    async def start_nodes(
+        self, count: int, *, kinds: Iterable[type[Actor]] = (), **options: Any
+    ) -> tuple[ActorSystem, ...]:
+        """Start nodes, each in a task of its own; they are called ``node-1``, ``node-2`` and so on.
+
+        Args:
+            count: How many.
+            kinds: Actor classes that other nodes may spawn there.
+            **options: As ``ActorSystem``.
+        """
+        first = len(self._nodes) + 1
+        return tuple(
+            [await self._start(f"node-{number}", tuple(kinds), options) for number in range(first, first + count)]
+        )
+
+    async def crash(self, node: ActorSystem) -> None:
+        """End a node without any goodbye, and return when nothing of it runs any more.
+
+        Others hear nothing from it from now on; its own ``post_stop`` hooks do run, as they run in this process.
+
+        Raises:
+            ValueError: It does not run.
+        """
+        run = self._running(node)
+        self._note("crash", run.host)
+        run.witness.fall_silent()
+        run.scope.cancel()
+        self._network.crash(run.host)
+        await run.ended.wait()
+
+    async def restart(self, node: ActorSystem) -> ActorSystem:
+        """Start a node once more, as it was started first, and return its successor: a new incarnation.
+
+        One that still runs is shut down in order before that.
+        """
+        host = self._host(node)
+        run = self._nodes[host]
+        self._note("restart", host)
+        run.system.shutdown()
+        await run.ended.wait()
+        return await self._start(host, run.kinds, run.options)
+
+    # ----------------------------------------------------------------------- network
+
+    def partition(self, nodes: Iterable[ActorSystem], others: Iterable[ActorSystem], *, one_way: bool = False) -> None:
+        """Cut nodes off from others until ``heal``.
+
+        Args:
+            nodes: Those on one side.
+            others: Those on the other side.
+            one_way: Cut only what the first send to the others.
+        """
+        here, there = (sorted(map(self._host, side)) for side in (nodes, others))
+        self._note("partition", f"{', '.join(here)} {'>' if one_way else '|'} {', '.join(there)}")
+        self._network.partition(here, there, one_way=one_way)
+
+    def heal(self) -> None:
+        """End all partitions."""
+        self._note("heal")
+        self._network.heal()
+
+    def drop(self, probability: float, *, between: tuple[ActorSystem, ActorSystem] | None = None) -> None:
+        """Lose single frames from now on, of all links or of those between two nodes."""
+        hosts = self._between(between)
+        self._note("drop", " ".join(hosts or ()), str(probability))
+        self._network.drop(probability, between=hosts)
+
+    def delay(self, low: float, high: float, *, between: tuple[ActorSystem, ActorSystem] | None = None) -> None:
+        """Let frames take so many seconds from now on, on all links or on those between two nodes."""
+        hosts = self._between(between)
+        self._note("delay", " ".join(hosts or ()), f"{low} to {high}")
+        self._network.delay(low, high, between=hosts)
+
+    # ---------------------------------------------------------------- what runs it
+
+    async def play(self, scenario: Any, args: tuple[object, ...]) -> float:
+        """Run a scenario, then end all nodes in order, and check the promises.
+
+        Returns:
+            The seconds that the scenario has taken.
+
+        Raises:
+            Exception: What the scenario has raised, or a node that has failed.
+        """
+        with self._scenario:
+            await scenario(self, *args)
+            seconds = trio.current_time()
+            await self._settle()
+            await self._close()
+        if self._failure is not None:
+            raise self._failure
+        return seconds
+
+    async def _settle(self) -> None:
+        self.drop(0.0)
+        self.delay(0.0, 0.0)
+        self.heal()
+        await trio.sleep(_SETTLING)
+        for witness in self._court.witnesses:
+            witness.check_asks()
+
+    async def _close(self) -> None:
+        self._note("end")
+        for node in self._nodes.values():
+            node.system.shutdown()
+        for node in self._nodes.values():
+            await node.ended.wait()
+        for witness in self._court.witnesses:
+            witness.check_end()
+        left = self._network.statistics()
+        if left.listeners or left.links:
+            self._court.accuse(f"left behind: {left.listeners} listeners, {left.links} links")
+
+    async def _start(self, host: str, kinds: tuple[type[Actor], ...], options: dict[str, Any]) -> ActorSystem:
+        remote = Remote(
+            f"mem://{host}:1", node=host, kinds=kinds, transport=self._network.transport(host), entropy=self._entropy
+        )
+        witness = self._court.call(host, f"{host}:1")
+        extensions = (witness, *options.get("extensions", ()))
+        system = ActorSystem(
+            _SYSTEM,
+            remote=remote,
+            rng=Random(self._seeds.getrandbits(64)),
+            wall_clock=_wall_clock,
+            **{**options, "extensions": extensions},
+        )
+        node = self._nodes[host] = _Node(host, kinds, options, system, witness)
+        self._hosts[system] = host
+        self._note("start", host)
+        await self._nursery.start(self._run, node, name=host)
+        return system
+
+    async def _run(self, node: _Node, *, task_status: trio.TaskStatus[None]) -> None:
+        """Be the task of a node."""
+        try:
+            with node.scope, node.system.events.listen(node.witness.hear):
+                async with node.system:
+                    node.started = True
+                    task_status.started()
+                    await trio.sleep_forever()
+        except Exception as error:
+            if not node.started:
+                raise
+            self._failed(node, error)
+        finally:
+            node.ended.set()
+
+    def _failed(self, node: _Node, error: Exception) -> None:
+        """End the scenario, as a node has failed; one that crashes may see its listener closed before it is gone."""
+        if node.scope.cancel_called and isinstance(error, ExceptionGroup):
+            _, rest = error.split(trio.ClosedResourceError)
+            if rest is None:
+                return
+        self._failure = self._failure or error
+        self._scenario.cancel()
+
+    # ----------------------------------------------------------------------- names
+
+    def _host(self, node: ActorSystem) -> str:
+        host = self._hosts.get(node)
+        if host is None:
+            raise ValueError(f"not a node of this simulation: {node!r}")
+        return host
+
+    def _running(self, node: ActorSystem) -> _Node:
+        run = self._nodes[self._host(node)]
+        if run.system is not node or run.ended.is_set():
+            raise ValueError(f"{run.host} does not run any more, or another incarnation does")
+        return run
+
+    def _between(self, nodes: tuple[ActorSystem, ActorSystem] | None) -> tuple[str, str] | None:
+        return None if nodes is None else (self._host(nodes[0]), self._host(nodes[1]))
+
+    def _note(self, what: str, whom: str = "", detail: str = "") -> None:
+        self._court.trace.note("", what, whom, detail)
+
+
+def _wall_clock() -> float:
+    return _EPOCH + trio.current_time()
