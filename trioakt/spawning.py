@@ -9,6 +9,7 @@ from trioakt.lowlevel import Spawner, SpawnOptions
 from trioakt.patterns.router import RouterRef, spawn_group, spawn_pool
 from trioakt.patterns.routing import Resizer, RoundRobin, RoutingStrategy
 from trioakt.patterns.tasks import TaskRestart, spawn_task
+from trioakt.remote.process_pool import spawn_process_pool
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import Actor, ActorRef
@@ -48,7 +49,8 @@ class PatternSpawner(Spawner):
         self,
         factory: Callable[[Unpack[Ts]], Actor],
         *args: *Ts,
-        size: int = 1,
+        size: int | None = None,
+        processes: int | None = None,
         strategy: RoutingStrategy = RoundRobin(),  # noqa: B008 - plain frozen data
         resizer: Resizer | None = None,
         name: str | None = None,
@@ -59,22 +61,50 @@ class PatternSpawner(Spawner):
         A routee that ends is replaced, but one that its supervision stops because it failed is removed. A message that
         a full routee rejects is a dead letter; one that was asked ends with ``MailboxFullError``.
 
+        With ``processes`` the routees are in so many process nodes, and work on as many processors at once; the
+        system needs ``remote=``. A process that dies is replaced, with its routees; what they had in hand is lost.
+
         Args:
-            factory: The recipe of each routee.
-            *args: Its arguments.
-            size: How many routees there are.
+            factory: The recipe of each routee; with ``processes``, an actor class at the top of a module.
+            *args: Its arguments; with ``processes``, they travel like the fields of a message.
+            size: How many routees there are; by default one, or one in each process.
+            processes: How many processes there are; without it, the routees are in this one.
             strategy: ``RoundRobin()``, ``Random()``, ``LeastFull()``, ``ConsistentHash(key)``, ``Broadcasting()``,
                 ``ScatterGatherFirst(within)`` or ``TailChopping(within, interval)``.
             resizer: Changes the size, within its bounds, by what waits in the mailboxes of the routees.
             name: Of the router, unique among its siblings; without one, a name is made.
-            **options: As ``spawn``, for each routee; ``supervision`` is how the router treats those that fail.
+            **options: As ``spawn``, for each routee; ``supervision`` is how the router treats those that fail. With
+                ``processes`` there is only this one, for processes that die.
 
         Raises:
-            StartError: A routee did not start.
+            StartError: A routee or a process did not start.
+            CodecError: An argument cannot travel to another process.
+            RuntimeError: ``processes`` without ``remote=``.
             NameTakenError, ActorStoppedError, TypeError, ValueError: As ``spawn``.
         """
-        return await spawn_pool(
-            self, factory, args, size=size, strategy=strategy, resizer=resizer, name=name, options=options
+        if processes is None:
+            return await spawn_pool(
+                self,
+                factory,
+                args,
+                size=1 if size is None else size,
+                strategy=strategy,
+                resizer=resizer,
+                name=name,
+                options=options,
+            )
+        if resizer is not None:
+            raise ValueError("a resizer cannot see the mailboxes of other processes: use ref.resize(size)")
+        return await spawn_process_pool(
+            self,
+            self._parent().system,
+            factory,
+            args,
+            size=size,
+            processes=processes,
+            strategy=strategy,
+            name=name,
+            options=options,
         )
 
     async def spawn_group_router(

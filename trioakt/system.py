@@ -132,7 +132,7 @@ class ActorSystem(CoreSystem, PatternSpawner):
             supervision: What becomes of it when the process dies; by default as this system says.
             init_timeout: Seconds within which the process has to start.
             stop_grace: Seconds that the actors there have to end; then the process is killed.
-            suspicion: Seconds for which it may be too busy to give a sign of life; then it counts as hung and is killed.
+            suspicion: Seconds for which it may be too busy to give a sign of life; then it is killed.
 
         Raises:
             StartError: The process did not start; the cause says why.

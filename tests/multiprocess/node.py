@@ -62,5 +62,8 @@ async def end_of_input() -> None:
 
 
 if __name__ == "__main__":
-    mode, *rest = sys.argv[1:]
-    trio.run({"serve": serve, "visit": visit}[mode], *rest)
+    _, mode, own_url, own_name, *others = sys.argv
+    if mode == "serve":
+        trio.run(serve, own_url, own_name)
+    else:
+        trio.run(visit, own_url, own_name, others[0])

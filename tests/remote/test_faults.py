@@ -198,3 +198,12 @@ async def test_an_actor_whose_node_was_lost_can_be_reached_when_the_node_is_back
         probe.watch(ref)
         ref.stop()
         assert (await probe.expect_terminated(ref)).cause == TerminationCause.STOPPED
+
+
+async def test_a_node_that_calls_itself_otherwise_says_how_to_reach_it(autojump_clock: MockClock) -> None:
+    async with nodes("a") as net:
+        await net.start("b", advertise="elsewhere:1")
+        begun = trio.current_time()
+        with pytest.raises(NodeUnreachableError, match="calls itself elsewhere:1"):
+            await net.systems["a"].resolve(ADA)
+        assert trio.current_time() - begun < 1

@@ -367,3 +367,25 @@ async def test_nobody_reaches_what_is_above_the_users_actors(autojump_clock: Moc
     async with nodes("a", "b") as (one, _):
         with pytest.raises(ActorNotFoundError):
             await one.resolve("trioakt://bank@b:1/user")
+
+
+async def test_a_kind_is_spawned_on_the_own_node_too(autojump_clock: MockClock) -> None:
+    async with nodes("a", kinds=[Server]) as (one,):
+        ref = await one.spawn_on(one.address, Server, name="ada")
+        assert ref == one.actor("ada")
+
+
+async def test_a_message_that_cannot_travel_harms_its_sender_and_no_router(autojump_clock: MockClock) -> None:
+    class Local:
+        pass
+
+    async with nodes("a", "b") as (one, other):
+        await other.spawn(Server, name="ada")
+        router = await one.spawn_group_router([await one.resolve(ADA)])
+        with collected(one, DeadLetter) as letters:
+            router.tell(local := Local())
+            with pytest.raises(CodecError):
+                await router.ask(Local())
+        assert [(letter.message, letter.reason) for letter in letters] == [(local, DeadLetterReason.NOT_ENCODED)]
+        assert await router.ask(Ping()) == "pong "
+        assert one.statistics().failures == 0

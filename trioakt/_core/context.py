@@ -17,7 +17,7 @@ from trioakt._core.events import DeadLetterReason
 from trioakt._core.message import Envelope, Request
 from trioakt._core.signals import STOP, Unwatch, Watch
 from trioakt._core.spawning import Spawner
-from trioakt.errors import DeliveryError, MailboxFullError, UnhandledMessageError
+from trioakt.errors import CodecError, DeliveryError, MailboxFullError, UnhandledMessageError
 
 if TYPE_CHECKING:
     from trioakt._core.actor import Handler
@@ -120,7 +120,7 @@ class Conversation:
                 refuse_cycle(request.sender, request.waiter, ref.recipient)
             request.pass_on(ref.recipient)
             ref.recipient.deliver(request)
-        except DeliveryError as error:  # no fault of this actor's: the asker hears of it
+        except (DeliveryError, CodecError) as error:  # no fault of this actor's: the asker hears of it
             if request.pending:
                 request.fail(error)
 

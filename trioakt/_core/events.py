@@ -32,6 +32,7 @@ class DeadLetterReason(enum.Enum):
     NO_ASKER = "no asker"
     ASKER_GONE = "asker gone"
     DECODE_FAILED = "decode failed"
+    NOT_ENCODED = "not encoded"
     LINK_LOST = "link lost"
     NODE_GONE = "node gone"
 

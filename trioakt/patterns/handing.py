@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from trioakt.errors import ActorStoppedError, DeliveryError, MailboxFullError, NoReplyError, TrioaktError
+from trioakt.errors import ActorStoppedError, CodecError, DeliveryError, MailboxFullError, NoReplyError, TrioaktError
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Waiting, refuse_cycle
 
 if TYPE_CHECKING:
@@ -20,16 +20,20 @@ def forward(ctx: CoreContext, msg: Any, ref: ActorRef[Any]) -> None:
     """Pass the message on to one routee; one that is full makes it a dead letter."""
     try:
         ctx.forward(ref)
-    except MailboxFullError:
-        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
+    except (MailboxFullError, CodecError) as error:
+        ctx.system.dead_letter(msg, ctx.sender, ref, _reason_of(error))
 
 
 def tell(ctx: CoreContext, ref: ActorRef[Any], msg: Any) -> None:
     """Tell one of several routees the message; one that is full makes it a dead letter."""
     try:
         ref.tell(msg, sender=ctx.sender)
-    except MailboxFullError:
-        ctx.system.dead_letter(msg, ctx.sender, ref, DeadLetterReason.MAILBOX_FULL)
+    except (MailboxFullError, CodecError) as error:
+        ctx.system.dead_letter(msg, ctx.sender, ref, _reason_of(error))
+
+
+def _reason_of(error: MailboxFullError | CodecError) -> DeadLetterReason:
+    return DeadLetterReason.MAILBOX_FULL if isinstance(error, MailboxFullError) else DeadLetterReason.NOT_ENCODED
 
 
 def refuse(ctx: CoreContext, msg: Any, error: BaseException | None = None) -> None:
@@ -70,7 +74,7 @@ def put(request: Ask, inner: Any, ref: ActorRef[Any], deadline: float) -> Ask:
         if request.waiter is not None and request.sender is not None:
             refuse_cycle(request.sender, request.waiter, ref.recipient)
         ref.recipient.deliver(slot)
-    except DeliveryError as error:
+    except (DeliveryError, CodecError) as error:
         if slot.pending:
             slot.fail(error)
     return slot

@@ -101,7 +101,7 @@ class _Pool:
     resizer: Resizer | None
 
 
-class _Router(Actor):
+class Router(Actor):
     """Hands messages on to its routees; ``self._routees`` has them by the keys that the strategy knows them by."""
 
     def __init__(self, strategy: RoutingStrategy) -> None:
@@ -110,9 +110,11 @@ class _Router(Actor):
         self._keys: dict[ActorRef[Any], str] = {}
 
     async def pre_start(self, ctx: CoreContext) -> None:
+        """Prepare the strategy; those who derive from this add their routees."""
         self._chooser = self._strategy.chooser(ctx.system.settings.rng)
 
     def receive(self, ctx: CoreContext, msg: Any) -> Awaitable[None] | None:
+        """Route a message."""
         if isinstance(msg, Terminated):
             return self._ended(ctx, msg)
         if not self._routees:
@@ -191,7 +193,7 @@ class _Router(Actor):
             self._chooser.update(tuple(self._routees))
 
 
-class _Group(_Router):
+class _Group(Router):
     """Routes to actors that others have spawned; one that ends is removed."""
 
     def __init__(self, strategy: RoutingStrategy, routees: tuple[ActorRef[Any], ...]) -> None:
@@ -205,7 +207,7 @@ class _Group(_Router):
         self._update()
 
 
-class _PoolRouter(_Router):
+class _PoolRouter(Router):
     """Routes to its children; they are known by their places, which their successors take over."""
 
     def __init__(self, strategy: RoutingStrategy, pool: _Pool) -> None:

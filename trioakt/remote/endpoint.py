@@ -81,6 +81,8 @@ class Endpoint:
         body = self._switchboard.house.encode(Value(args))
         if name is not None:
             check_name(name)
+        if node == self._system.node:
+            return await self._switchboard.house.spawn(kind_name(kind), name or "", body)
         text = await self._reach(node, lambda peer: peer.spawn(kind_name(kind), name or "", body))
         return self._switchboard.house.names.read_ref(text)
 

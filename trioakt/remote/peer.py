@@ -195,11 +195,9 @@ class Peer:
         if session is None:
             self._early.append((incarnation, record, letter))
             self._lines.connect(self)
-        elif incarnation is None or incarnation == self.incarnation:
+        else:
             session.put(encode_record(record), letter)
             self._lines.wake(session)
-        elif letter is not None:
-            letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
     def _check_room(self, to: RemoteRecipient) -> None:
         if len(self._early) >= _EARLY or (self.session is not None and self.session.waiting > _FULL):
@@ -221,7 +219,11 @@ class Peer:
         self.session, self.incarnation = session, incarnation
         early, self._early = self._early, []
         for wanted, record, letter in early:
-            self._put(wanted, record, letter)
+            if wanted in (None, incarnation):
+                self._put(wanted, record, letter)
+            elif letter is not None:
+                self._pending.pop(getattr(record, "id", 0), None)
+                letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
     def answered(self, number: int, value: Any) -> None:
         """Take an answer; one that nobody waits for is dropped."""

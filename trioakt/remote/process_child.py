@@ -1,6 +1,6 @@
 """What a process node runs: a system of its own, as its parent has set it up, until the parent lets go of it.
 
-The other end is in ``process_nodes``. Both talk on the socket that is standard input, and nothing secret is anywhere else.
+The other end is in ``process_nodes``. They talk on the socket that is standard input; what is secret goes nowhere else.
 """
 
 from __future__ import annotations

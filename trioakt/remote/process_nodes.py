@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from trioakt.lowlevel import CoreContext, CoreSystem
     from trioakt.remote.endpoint import Endpoint
     from trioakt.remote.settings import Remote
-    from trioakt.supervision import Strategy
 
 _AFTERMATH = 0.5
 """Seconds in which a process whose link was lost may turn out to be dead."""
@@ -138,7 +137,7 @@ class ProcessNode:
     async def spawn(self, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
         """Spawn an actor at the top of the node; during a restart, wait for the new process.
 
-        When the process ends, its actors do, and watchers get the cause ``NODE_LOST``; a new process begins without any.
+        When the process ends, so do its actors, with the cause ``NODE_LOST`` for watchers; a new one begins without any.
 
         Args:
             kind: One of the ``kinds``.
@@ -204,7 +203,7 @@ def make_plan(
         "listen": _beside(remote),
         "node": node if remote.tls is None else remote.node or system.name,  # what the certificate says
         "cookie": None if remote.cookie is None else remote.cookie.hex(),
-        "tls": None if remote.tls is None else [os.path.abspath(path) for path in attrs.astuple(remote.tls)],
+        "tls": None if remote.tls is None else [str(path.absolute()) for path in attrs.astuple(remote.tls)],
         "heartbeat": remote.heartbeat,
         "suspicion": suspicion,
         "max_frame": remote.max_frame,

@@ -76,7 +76,7 @@ class Remote:
     advertise: str | None = attrs.field(default=None, kw_only=True, validator=_not_everywhere)
     cookie: bytes | None = attrs.field(default=None, kw_only=True, converter=_bytes, repr=False)
     tls: Tls | None = attrs.field(default=None, kw_only=True, validator=_fits)
-    kinds: tuple[type[Any], ...] = attrs.field(default=(), kw_only=True, converter=tuple)
+    kinds: tuple[type[Any], ...] = attrs.field(default=(), kw_only=True, converter=tuple[type[Any], ...])
     heartbeat: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.gt(0))
     suspicion: float = attrs.field(default=2.0, kw_only=True, validator=_two_heartbeats)
     max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))

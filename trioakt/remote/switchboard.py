@@ -122,7 +122,9 @@ class Switchboard:
         for line in self._lines.values():
             if line.begun and line.pipe is None and line.session.id == hello.answers:
                 if hello.address != line.address:
-                    raise ProtocolError(f"the node at {line.address} calls itself {hello.address}: use that address")
+                    error = ProtocolError(f"the node there calls itself {hello.address}: use that address")
+                    self._hear(line, [*line.session.lost(str(error))])
+                    raise error
                 self._hear(line, line.session.receive(data, trio.current_time()))
                 line.wake.set()
                 return line
