@@ -76,6 +76,7 @@ from trioakt.patterns.schedule import Schedule
 from trioakt.patterns.topics import TopicStatistics, TopicStream
 from trioakt.remote.client import Client, SyncClient, connect, open_client
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
+from trioakt.remote.process_nodes import ProcessNode
 from trioakt.remote.settings import Remote, Tls
 from trioakt.supervision import Backoff, Directive, Failure, OneForAll, OneForOne, RestForOne
 from trioakt.system import ActorSystem
@@ -145,6 +146,7 @@ __all__ = [
     "PoisonPill",
     "Portal",
     "Priority",
+    "ProcessNode",
     "ProtocolError",
     "Random",
     "RecoveryError",

@@ -41,7 +41,7 @@ async def tell(refs: Sequence[Ref], size: int, bursts: int, burst: int) -> Measu
 
     async def send(number: int) -> None:
         parcels = range(number * burst, (number + 1) * burst)
-        for count, (parcel, ref) in enumerate(zip(parcels, cycle(refs)), 1):  # noqa: B905
+        for count, (parcel, ref) in enumerate(zip(parcels, cycle(refs)), 1):
             ref.tell(Parcel(parcel // len(refs), body))
             if not count % SLICE:
                 await trio.lowlevel.checkpoint()
@@ -77,9 +77,7 @@ def between_processes(
 ) -> dict[str, Callable[..., Measured]]:
     """Return each workload as a plain function, whose first arguments are the number of servers and whether with TLS."""
 
-    async def measure(
-        workload: Callable[..., Awaitable[Measured]], servers: int, tls: int, *args: int
-    ) -> Measured:
+    async def measure(workload: Callable[..., Awaitable[Measured]], servers: int, tls: int, *args: int) -> Measured:
         async with open_refs(servers, tls=bool(tls)) as refs:
             return await workload(refs, *args)
 

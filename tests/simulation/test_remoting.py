@@ -23,13 +23,17 @@ from tests.simulation.traffic import (
     WaitCancellable,
     Write,
 )
-from trioakt import ActorRef, ActorSystem, OneForOne, PoisonPill, TrioaktError
+from trioakt import ActorRef, ActorSystem, Bounded, OneForOne, PoisonPill, TrioaktError
 from trioakt.testing import SimulatedNodes, Simulation
 
 SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200"))
 BATCH = 50
 PATIENCE = 60.0
 """Seconds in which every ask has to end by itself."""
+
+
+RECOVERY = 6.0
+"""Seconds after which a node that is reached again is known to be."""
 
 
 class Town:
@@ -54,9 +58,13 @@ class Town:
     async def settle_in(self, node: ActorSystem) -> None:
         """Let a node, new or started again, have an actor whose name is used again and again, and one with its own."""
         self.known[node] = [await node.spawn(Citizen, name=f"citizen-{next(self.numbers)}")]
-        await node.spawn(Citizen, name="ada")
+        await node.spawn(Citizen, name="ada", mailbox=Bounded(8))
 
     # ---------------------------------------------------------------------- traffic
+
+    def choose(self, node: ActorSystem) -> ActorRef[Any]:
+        """Choose one of the refs that a node has come to know last; whom they name may be gone."""
+        return self.rng.choice(self.known[node][-8:])
 
     async def use(self, steps: int) -> None:
         """Do so many things, one after another."""
@@ -66,28 +74,30 @@ class Town:
             step = self.rng.choices([self.tell, self.ask, self.meet, self.end], [5, 6, 4, 1])[0]
             try:
                 with trio.fail_after(PATIENCE):
-                    await step(node, self.rng.choice(self.known[node]))
+                    await step(node, self.choose(node))
             except TrioaktError:
                 pass  # what may be heard of a node that is not there
             except trio.TooSlowError:
                 self.truth.broken.append(f"{step.__name__} at {node.address} has not ended")
 
     async def tell(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
-        other = self.rng.choice(self.known[node])
+        other = self.choose(node)
         match self.rng.randrange(4):
             case 0:
-                for number in range(self.rng.randrange(20)):
+                for number in range(self.rng.randrange(10)):
                     ref.tell(Note(number))
             case 1:
-                await ref.send(Note(1))
+                with trio.move_on_after(self.rng.choice([0.1, 60.0])):
+                    for number in range(self.rng.randrange(10)):
+                        await ref.send(Note(number))
             case 2:
-                ref.tell(Write(other, self.rng.randrange(20)))
+                ref.tell(Write(other, self.rng.randrange(10)))
             case _:
-                if other.name != "ada":
+                if "ada" not in (ref.name, other.name):
                     ref.tell(Guard(other))
 
     async def ask(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
-        other = self.rng.choice(self.known[node])
+        other = self.choose(node)
         seconds = self.rng.uniform(0.0, 0.3)
         kinds = [Wait(seconds), WaitCancellable(seconds), Later(seconds), PassOn(other), Break()]
         request = self.rng.choice([*kinds, Consult(other, self.rng.choice(kinds[:3]))])
@@ -95,7 +105,7 @@ class Town:
             await ref.ask(request)
 
     async def meet(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
-        other = self.rng.choice([each for each in self.nodes if each is not node])
+        other = self.rng.choice([each for each in (*self.nodes, *self.down) if each is not node])
         match self.rng.randrange(3):
             case 0:
                 found = await node.resolve(f"{other.address}/user/ada")
@@ -103,7 +113,7 @@ class Town:
                 name = f"citizen-{next(self.numbers)}"
                 found = await node.spawn_on(other.address, Citizen, name=name)
             case _:
-                name = self.rng.choice(self.known[other]).name
+                name = self.choose(other).name
                 found = await node.resolve(f"{other.address}/user/{name}")
         self.known[node].append(found)
 
@@ -116,7 +126,7 @@ class Town:
     async def suffer(self, faults: int) -> None:
         """Let so many things go wrong, and some of them right again."""
         for _ in range(faults):
-            await trio.sleep(self.rng.uniform(0.0, 4.0))
+            await trio.sleep(self.rng.uniform(0.0, 2.0))
             fault = self.rng.choice([self.cut, self.sim.heal, self.lose, self.slow, self.crash, self.restart])
             done = fault()
             if done is not None:
@@ -153,7 +163,7 @@ class Town:
         self.sim.drop(0.0)
         self.sim.delay(0.0, 0.0)
         self.sim.heal()
-        await trio.sleep(10.0)
+        await trio.sleep(RECOVERY)
         self.truth.check_guards()
         for node in self.nodes:
             for other in self.nodes:
@@ -165,8 +175,8 @@ async def scenario(sim: SimulatedNodes, truth: Truth) -> None:
     town = Town(sim, truth)
     await town.open()
     async with trio.open_nursery() as nursery:
-        for _ in range(6):
-            nursery.start_soon(town.use, 20)
+        for _ in range(5):
+            nursery.start_soon(town.use, 16)
         nursery.start_soon(town.suffer, 6)
     await town.recover()
 

@@ -96,7 +96,9 @@ class Endpoint:
 
     async def wait_lost(self, node: str) -> None:
         """Return when there is no session with the node at ``host:port``."""
-        await self._switchboard.peer_at(node).wait_closed()
+        peer = self._switchboard.peer_at(node)
+        if peer.session is not None:
+            await peer.over.wait()
 
     def patience(self, node: str, suspicion: float) -> AbstractContextManager[None]:
         """Let the node at ``host:port`` be silent for so many seconds, in sessions that begin within the block."""

@@ -31,7 +31,7 @@ _WITH_TLS = "tls+tcp"
 _HOST_NAMES = {"DNS", "IP Address"}
 _SEND_BUFFER = 8
 """Frames that nng holds for a link beside the one it is sending."""
-_GRACE = 0.25
+_GRACE = 0.5
 """Seconds that a dial has to end by itself when it is cancelled: nng loses the descriptor of a connection that is just
 being made when its socket is closed."""
 

@@ -104,13 +104,14 @@ class Peer:
         self.session: Session | None = None
         self.incarnation: bytes | None = None
         """That of its last session; ``None`` before the first."""
+        self.over = trio.Event()
+        """Set when the session is over."""
         self._house = house
         self._lines = lines
         self._early: list[tuple[bytes | None, AnyRecord, Letter | None]] = []
         self._pending: dict[int, Answered] = {}
         self._ids = count(1)
         self._watched: dict[RemoteRecipient, dict[Watcher, None]] = {}
-        self._over = trio.Event()
 
     # --------------------------------------------------------------------- what goes there
 
@@ -249,16 +250,11 @@ class Peer:
         for watcher in self._watched.pop(recipient, ()):
             watcher.terminated(ActorRef(recipient), cause)
 
-    async def wait_closed(self) -> None:
-        """Return when there is no session."""
-        if self.session is not None:
-            await self._over.wait()
-
     def closed(self, reason: str) -> None:
         """Take note that the session is over, or did not come about: everybody who waits is told."""
         session, self.session = self.session, None
-        self._over.set()
-        self._over = trio.Event()
+        self.over.set()
+        self.over = trio.Event()
         early, self._early = self._early, []
         not_sent = [letter for _, _, letter in early]
         if session is not None:

@@ -137,7 +137,7 @@ class ProcessNode:
     async def spawn(self, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
         """Spawn an actor at the top of the node; during a restart, wait for the new process.
 
-        When the process ends, so do its actors, with the cause ``NODE_LOST`` for watchers; a new one begins without any.
+        When the process ends, its actors end with the cause ``NODE_LOST``, and a new one begins without any.
 
         Args:
             kind: One of the ``kinds``.
@@ -213,14 +213,14 @@ def make_plan(
     return Plan(Setup(own, system.name, told, list(kinds), main_module(), grace), suspicion, endpoint)
 
 
-def place_of(kind: type[Actor]) -> Place:
+def place_of(kind: object) -> Place:
     """Return where a kind can be imported from.
 
     Raises:
         TypeError: It is no actor class.
         ValueError: It cannot be imported by its name.
     """
-    if not isinstance(kind, type) or not issubclass(kind, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(kind, type) or not issubclass(kind, Actor):
         raise TypeError(f"a kind is an actor class, got {kind!r}")
     module, name = kind.__module__, kind.__qualname__
     found: Any = sys.modules.get(module)

@@ -69,10 +69,12 @@ class PoolProcess(ProcessActor):
         self._number = number
 
     async def pre_start(self, ctx: CoreContext) -> None:
+        """Start a process and the routees in it."""
         await super().pre_start(ctx)
         await self._fill(ctx, self._pool.keys(self._number))
 
     async def receive(self, ctx: CoreContext, msg: object) -> None:
+        """Spawn more routees."""
         match msg:
             case _Fill(child, keys):
                 if child is self.plan.child:

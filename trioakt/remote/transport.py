@@ -49,7 +49,8 @@ class Listener(Protocol):
     async def receive(self) -> Frame | PipeClosed:
         """Wait for the next frame, or the end of a pipe, which comes after all frames of the pipe.
 
-        When cancelled, nothing is lost.
+        When cancelled, nothing is lost. The end of a connection that is lost while frames of it are on the way may go
+        unseen, as that of one to a host that has vanished: it takes heartbeats, and ``close_pipe``, to end it.
 
         Raises:
             trio.ClosedResourceError: The listener is closed.

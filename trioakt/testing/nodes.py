@@ -16,8 +16,8 @@ from trioakt.testing.witness import Court, Witness
 _SYSTEM = "simulation"
 _EPOCH = 1_700_000_000.0
 """What the clocks on the wall show when a simulation begins, in seconds since 1970."""
-_SETTLING = 10.0
-"""Seconds after which every loss has been noticed: longer than any suspicion or delay before another attempt."""
+_SETTLING = 5.0
+"""Seconds after which every loss has been noticed."""
 
 
 @attrs.define(eq=False)

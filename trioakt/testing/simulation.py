@@ -52,7 +52,7 @@ class Simulation:
     def run(self, scenario: Callable[..., Awaitable[object]], *args: object) -> SimulationResult:
         """Run ``scenario(sim, *args)`` in a Trio run of its own; ``sim`` is a ``SimulatedNodes``.
 
-        When it returns, the network is mended, and after 10 virtual seconds all nodes end in order.
+        When it returns, the network is mended, and after 5 virtual seconds all nodes end in order.
 
         Raises:
             Exception: What the scenario raised, or the exception group of a node that failed, with the seed added.

@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
+from typing import Any, cast
 
 import trio
 import trio.testing
@@ -29,8 +30,8 @@ async def check_transport(make: Callable[[int], Transport], address: str) -> Non
 
     Per link, frames arrive in order and at most once, and all of them while the connection lasts. A frame whose
     ``send`` was cancelled does not arrive. Who does not receive makes the others wait. The end of a pipe comes after
-    its frames, and the end of a connection is seen at both ends. Closing wakes whoever waits. No task is left behind;
-    for threads and descriptors, use the fixture ``no_leaks`` too.
+    its frames, and the end of a connection at rest is seen at both ends. Closing wakes whoever waits. No task is left
+    behind; for threads and descriptors, use the fixture ``no_leaks`` too.
 
     Args:
         make: Makes a transport that takes frames of so many bytes. All it makes can reach each other.
@@ -40,14 +41,17 @@ async def check_transport(make: Callable[[int], Transport], address: str) -> Non
         AssertionError: The transport breaks a promise; the text says which.
     """
     for check in _CHECKS:
+        name = check.__name__.strip("_")
         tasks = trio.lowlevel.current_statistics().tasks_living
         try:
             with trio.fail_after(_PATIENCE):
                 await check(_Bench(make, address))
         except trio.TooSlowError as error:
-            raise AssertionError(f"{check.__name__.strip('_')}: what must happen does not") from error
+            raise AssertionError(f"{name}: what must happen does not") from error
+        except ExceptionGroup as group:
+            raise _first(group) from group
         left = trio.lowlevel.current_statistics().tasks_living - tasks
-        assert left == 0, f"{check.__name__.strip('_')}: {left} tasks are left behind"
+        assert left == 0, f"{name}: {left} tasks are left behind"
 
 
 class _Bench:
@@ -215,13 +219,19 @@ async def _hasty_end(bench: _Bench) -> None:
     frames = [b"%d" % number for number in range(20)]
     async with bench.open() as (listener, [link]):
         await link.send(b"hello")  # else the listener need not even have heard of it
-        await _frame(listener)
+        pipe = (await _frame(listener)).pipe
         await _send_all(link, frames)
         await link.aclose()
         arrived: list[bytes] = []
-        while isinstance(got := await listener.receive(), Frame):
-            arrived.append(got.data)
+        got: Frame | PipeClosed | None = None
+        with trio.move_on_after(_STALL):
+            while isinstance(got := await listener.receive(), Frame):
+                arrived.append(got.data)
         assert arrived == frames[: len(arrived)], "of a link closed in haste the first frames arrive, or none"
+        listener.close_pipe(pipe)
+        if not isinstance(got, PipeClosed):
+            got = await listener.receive()
+        assert got == PipeClosed(pipe), "a pipe whose end is not seen ends when it is closed"
 
 
 async def _end_of_a_listener(bench: _Bench) -> None:
@@ -303,6 +313,13 @@ _CHECKS: list[Callable[[_Bench], Awaitable[None]]] = [
 ]
 
 # ----------------------------------------------------------------------------- inside
+
+
+def _first(group: ExceptionGroup[Any]) -> Exception:
+    error: Any = group
+    while inner := getattr(error, "exceptions", ()):
+        error = inner[0]
+    return cast("Exception", error)
 
 
 async def _send_all(link: Link, frames: list[bytes]) -> None:

@@ -55,8 +55,9 @@ class Court:
         if isinstance(recipient, RemoteRecipient):
             incarnation = recipient.incarnation
             self._incarnations.setdefault(incarnation, self._present[recipient.peer.address])
-        task = self._tasks.setdefault(trio.lowlevel.current_task(), len(self._tasks))
-        return f"{next(self._numbers)} {task} {incarnation.hex()}"
+        number = next(self._numbers)
+        task = self._tasks.setdefault(trio.lowlevel.current_task(), number)
+        return f"{number} {task} {incarnation.hex()}"
 
     def handled(self, witness: Witness, ref: ActorRef[Any], envelope: Envelope, mark: str) -> None:
         """Check a message that is about to be handled, maybe once more after it was stashed."""

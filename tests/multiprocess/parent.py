@@ -1,0 +1,35 @@
+"""A program with a process node, which ends as its arguments say: how, whether the node is stuck, and its last words."""
+
+from __future__ import annotations
+
+import sys
+
+import trio
+
+from tests.multiprocess.kinds import Block, Pid, Worker
+from trioakt import ActorSystem, Remote
+
+
+async def main(end: str, state: str, last_words: str) -> None:
+    async with (
+        ActorSystem("bank", remote=Remote(cookie="secret")) as system,
+        system.open_process_node("worker", kinds=[Worker], stop_grace=1.0) as node,
+    ):
+        worker = await node.spawn(Worker, last_words)
+        await worker.ask(Pid())
+        print(node.pid, flush=True)
+        if state == "stuck":
+            worker.tell(Block(1e6))
+            await trio.sleep(0.1)
+        print("ready", flush=True)
+        match end:
+            case "return":
+                pass
+            case "raise":
+                raise ValueError("enough")
+            case _:
+                await trio.sleep_forever()
+
+
+if __name__ == "__main__":
+    trio.run(main, *sys.argv[1:])
