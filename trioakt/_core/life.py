@@ -14,7 +14,14 @@ from trioakt._core.actor import Actor
 from trioakt._core.ask import actor_failed
 from trioakt._core.asking import Holding
 from trioakt._core.escapes import passes_through
-from trioakt._core.events import ActorFailed, ActorPassivated, ActorRestarted, ActorStarted, ActorStopped, DeadLetterReason
+from trioakt._core.events import (
+    ActorFailed,
+    ActorPassivated,
+    ActorRestarted,
+    ActorStarted,
+    ActorStopped,
+    DeadLetterReason,
+)
 from trioakt._core.mailbox import NO_MAIL
 from trioakt._core.message import TerminationCause
 from trioakt._core.orders import Order, State
