@@ -13,7 +13,11 @@
     │   ├── MailboxFullError       also a trio.WouldBlock
     │   ├── NoReplyError
     │   ├── UnhandledMessageError
-    │   └── AskCycleError
+    │   ├── AskCycleError
+    │   ├── MessageTooLargeError   its consumer takes no such message
+    │   ├── SupersededError        another producer has taken over
+    │   └── QueueError             about the file of a durable queue
+    │       └── QueueFullError     there is no room
     ├── RemoteError                about the wire
     │   ├── ProtocolError
     │   ├── ConnectionLostError    also a trio.BrokenResourceError
@@ -106,6 +110,22 @@ class AskCycleError(DeliveryError):
             cycle[0],
         )
         self.cycle = cycle
+
+
+class MessageTooLargeError(DeliveryError):
+    """The encoded message is larger than its consumer takes; it was not accepted."""
+
+
+class SupersededError(DeliveryError):
+    """Another producer has taken over this one's name at the consumer, and this one ends."""
+
+
+class QueueError(DeliveryError):
+    """The file of a durable queue is in use by another process, is none, or fails."""
+
+
+class QueueFullError(QueueError):
+    """A durable queue has no room; the message was not accepted."""
 
 
 class RemoteError(TrioaktError):

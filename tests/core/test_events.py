@@ -370,3 +370,21 @@ async def test_an_actor_that_never_ends_is_named_in_the_log_not_kept_secret(
     named = [record for record in caplog.records if "/user/deaf" in record.getMessage()]
     assert math.isclose(trio.current_time(), began + 100, abs_tol=1)
     assert 80 <= len(named) <= 100  # once a second after the shutdown_timeout
+
+
+async def test_an_actor_that_has_ended_is_forgotten_though_no_event_has_come() -> None:
+    async with ActorSystem("test") as system:
+        reader = await system.spawn(Recorder)
+        system.events.subscribe_ref(reader, ActorSuspended)
+        reader.stop()
+        await reader.wait_stopped()
+        assert not system.events.wants(ActorSuspended)
+        system.events.subscribe_ref(reader, ActorSuspended)
+        assert not system.events.wants(ActorSuspended)
+
+
+async def test_what_is_no_ref_is_not_subscribed() -> None:
+    async with ActorSystem("test") as system:
+        with pytest.raises(AttributeError):
+            system.events.subscribe_ref("nobody", ActorStarted)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        await system.spawn(Recorder)

@@ -14,7 +14,7 @@ from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.crew import Question, echo
 from trioakt import ActorFailedError, ActorRef, ActorSystem, Bounded, Context, Directive, MailboxFullError, OneForOne
-from trioakt.lowlevel import Ask, AskOutcome, CoreSystem, Envelope, Instrument, Listener
+from trioakt.lowlevel import Ask, AskOutcome, CoreSystem, Envelope, Instrument, Listener, ask_all
 
 label: ContextVar[str] = ContextVar("label", default="none")
 
@@ -199,3 +199,67 @@ async def test_several_instruments_are_entered_in_order_and_left_in_reverse() ->
         ref = await system.spawn_func(echo)
         await ref.ask(Question())
     assert order == ["enter Outer", "enter Inner", "leave Inner", "leave Outer"]
+
+
+async def test_what_an_observed_handler_returns_is_ignored_as_that_of_any_other() -> None:
+    async with ActorSystem("test", extensions=[Recorder()]) as system:
+        ref = await system.spawn_func(lambda ctx, msg: ctx.reply(msg) or 42)
+        assert await ref.ask(Question("yes")) == "yes"
+        assert ref.statistics().failures == 0
+
+
+class Failing(Recorder):
+    """Writes down how an ask ends, and fails then."""
+
+    def asked(self, ref: ActorRef, kind: str, ask: Ask) -> Listener:
+        listen = super().asked(ref, kind, ask)
+
+        def fail(outcome: AskOutcome, error: BaseException | None) -> None:
+            listen(outcome, error)
+            raise ValueError("no more ink")
+
+        return fail
+
+
+async def test_an_instrument_that_fails_at_the_end_of_an_ask_harms_nobody(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def answer(ctx: Context, msg: Question) -> None:
+        await trio.sleep(1)
+        ctx.reply("yes")
+
+    failing, other = Failing(), Recorder()
+    async with ActorSystem("test", extensions=[failing, other]) as system:
+        ref = await system.spawn_func(answer)
+        assert await ref.ask(Question()) == "yes"
+        with trio.move_on_after(0.5) as scope:
+            await ref.ask(Question())
+        assert scope.cancelled_caught
+    assert [outcome for _, outcome, _ in failing.outcomes] == [AskOutcome.REPLIED, AskOutcome.GIVEN_UP]
+    assert other.outcomes == failing.outcomes
+    assert caplog.messages == ["an instrument failed at the end of an ask to /user/$answer-1: ValueError: no more ink"] * 2
+
+
+async def test_of_several_asks_each_one_ends_once_when_one_is_refused(autojump_clock: MockClock) -> None:
+    recorder = Recorder()
+    async with ActorSystem("test", extensions=[recorder]) as system:
+        full = await system.spawn_func(lambda ctx, msg: trio.sleep(1), mailbox=Bounded(1))
+        for number in range(2):
+            full.tell(number)
+            await settle()
+        with pytest.raises(MailboxFullError):
+            await ask_all([full], Question())
+    assert recorder.outcomes == [("<lambda>", AskOutcome.FAILED, MailboxFullError)]
+
+
+async def test_an_instrument_that_refuses_an_ask_ends_it_for_those_before_it() -> None:
+    class Refusing(Instrument):
+        def asked(self, ref: ActorRef, kind: str, ask: Ask) -> Listener | None:
+            raise ValueError("not now")
+
+    recorder = Recorder()
+    async with ActorSystem("test", extensions=[recorder, Refusing()]) as system:
+        ref = await system.spawn_func(echo)
+        with pytest.raises(ValueError, match="not now"):
+            await ref.ask(Question())
+    assert recorder.outcomes == [("echo", AskOutcome.FAILED, ValueError)]

@@ -364,3 +364,27 @@ async def test_a_task_cannot_be_started_when_its_life_is_over(end: object) -> No
             await contexts[0].nursery.start(task)
         await wait_all_tasks_blocked()
     assert not ran
+
+
+class Unspeakable:
+    """A callable whose repr raises."""
+
+    def __repr__(self) -> str:
+        raise ValueError("no name")
+
+    async def __call__(self, *, task_status: Any = None) -> None:
+        if task_status is not None:
+            task_status.started()
+
+
+async def test_a_callable_whose_repr_raises_is_a_task_like_any_other(autojump_clock: MockClock) -> None:
+    async def start(ctx: Context) -> None:
+        ctx.nursery.start_soon(Unspeakable())
+        await ctx.nursery.start(Unspeakable())
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        await ref.ask(Do(start))
+        ref.stop()
+        await ref.wait_stopped()
+        assert ref.statistics().failures == 0

@@ -262,3 +262,21 @@ async def test_a_kill_that_meets_a_resource_which_opens_without_waiting_ends_the
         with trio.fail_after(5):
             await ref.wait_stopped()
     assert log in ([], ["open resource", "close resource"])
+
+
+async def test_a_resource_whose_repr_raises_is_entered_and_left_like_any_other() -> None:
+    class Unspeakable:
+        def __repr__(self) -> str:
+            raise ValueError("no name")
+
+        async def __aenter__(self) -> str:
+            return "value"
+
+        async def __aexit__(self, *_: object) -> None:
+            log.append("left")
+
+    log: list[str] = []
+    async with ActorSystem("test") as system:
+        ref = await system.spawn(Recorder)
+        assert await ref.ask(Do(lambda ctx: ctx.enter(Unspeakable()))) == "value"
+    assert log == ["left"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 import trio
@@ -10,7 +11,7 @@ from hypothesis.stateful import initialize, rule
 
 from tests.delivery.letters import BadChannel, Letter, Reader
 from tests.properties.program import SystemProgram, case_of
-from trioakt import ActorRef, ActorSystem, Directive, OneForOne
+from trioakt import ActorRef, ActorStoppedError, ActorSystem, Directive, OneForOne
 from trioakt.delivery import ProducerRef, spawn_consumer, spawn_producer, spawn_work_producer, spawn_worker
 
 RESUME = OneForOne(default=Directive.RESUME)
@@ -21,16 +22,20 @@ class DeliveryProgram(SystemProgram):
 
     producer: ProducerRef
     system: ActorSystem
-    readers: list[ActorRef]
 
-    @initialize(window=st.integers(1, 4), chunk_size=st.sampled_from([None, 5]), seed=st.integers(0, 99))
-    def choose(self, window: int, chunk_size: int | None, seed: int) -> None:
-        self.window, self.chunk_size, self.seed = window, chunk_size, seed
+    def __init__(self) -> None:
+        super().__init__()
+        self.window, self.seed = 2, 0
+        self.chunk_size: int | None = None
         self.given: list[int] = []
         self.wanted: set[int] = set()
         self.done: list[int] = []
         self.failures: dict[int, int] = {}
-        self.readers = []
+        self.readers: list[ActorRef] = []
+
+    @initialize(window=st.integers(1, 4), chunk_size=st.sampled_from([None, 5]), seed=st.integers(0, 99))
+    def choose(self, window: int, chunk_size: int | None, seed: int) -> None:
+        self.window, self.chunk_size, self.seed = window, chunk_size, seed
 
     async def run(self) -> None:
         self.system = ActorSystem("test", supervision=RESUME)
@@ -41,6 +46,7 @@ class DeliveryProgram(SystemProgram):
     async def run_steps(self) -> None:
         await super().run_steps()
         if self.ending == "when all is quiet":
+            await trio.sleep(500.0)
             await self.producer.wait_confirmed()
             assert self.wanted <= set(self.done) <= set(self.given)
         self.check()
@@ -73,7 +79,7 @@ class DeliveryProgram(SystemProgram):
         self.steps.append(step)
 
     async def call_and_wait(self, how: str, patience: float) -> None:
-        with trio.CancelScope(deadline=trio.current_time() + patience):
+        with suppress(ActorStoppedError), trio.CancelScope(deadline=trio.current_time() + patience):
             if how == "flush":
                 given = [number for number in self.given if number in self.wanted]
                 await self.producer.wait_confirmed()

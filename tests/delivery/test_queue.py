@@ -18,8 +18,6 @@ from trioakt import ActorRef, ActorSystem, Context, DeadLetter, StartError
 from trioakt.delivery import (
     Delivery,
     DurableQueue,
-    QueueError,
-    QueueFullError,
     StreamProducerRef,
     open_queue,
     queue_file,
@@ -28,6 +26,7 @@ from trioakt.delivery import (
     spawn_work_producer,
     spawn_worker,
 )
+from trioakt.errors import QueueError, QueueFullError
 from trioakt.testing import open_test_system
 
 

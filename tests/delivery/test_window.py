@@ -138,6 +138,17 @@ def test_who_asks_takes_over_only_with_its_first_part() -> None:
     assert payloads(receiver) == ["a", "b", "A"]
 
 
+def test_what_came_early_from_an_earlier_life_is_forgotten() -> None:
+    receiver = inbox()
+    first = opened(receiver).session
+    receiver.arrived(part(first, 1, "a"))
+    receiver.arrived(part(first, 3, "c"))
+    later = opened(receiver, "late", stream="other").session
+    receiver.arrived(part(later, 1, "A"))
+    receiver.arrived(part(later, 2, "B"))
+    assert payloads(receiver) == ["a", "A", "B"]
+
+
 def test_who_was_replaced_is_told_so_when_it_asks() -> None:
     receiver = inbox()
     receiver.arrived(part(opened(receiver).session, 1))
@@ -158,6 +169,21 @@ def test_a_consumer_that_remembers_nothing_begins_behind_what_the_producer_knows
     assert (grant.received, grant.confirmed, grant.up_to) == (40, 40, 43)
     receiver.arrived(part(grant.session, 41, "next", confirmed=40))
     assert payloads(receiver) == ["next"]
+
+
+def test_a_part_tells_what_is_handled_already() -> None:
+    receiver = inbox()
+    session = opened(receiver, confirmed=3).session
+    receiver.arrived(part(session, 6, "next", confirmed=5))
+    assert payloads(receiver) == ["next"]
+
+
+def test_the_rest_of_a_message_that_is_handled_already_is_forgotten() -> None:
+    receiver = inbox()
+    session = opened(receiver).session
+    receiver.arrived(part(session, 1, b"half", last=False))
+    receiver.arrived(part(session, 3, b"next", confirmed=2))
+    assert payloads(receiver) == [b"next"]
 
 
 def test_a_message_in_parts_gets_credit_as_it_comes() -> None:
@@ -213,3 +239,12 @@ def test_a_producer_listens_to_no_answer_of_a_conversation_that_is_over() -> Non
     assert sender.room == 0
     connect(sender, new)
     assert sender.room == 1
+
+
+def test_a_producer_that_was_redirected_listens_to_the_first_consumer_no_more() -> None:
+    sender, first = outbox(), inbox()
+    (asked,) = sender.transmit(0.0)
+    assert isinstance(asked, Open)
+    sender.reopen()
+    sender.hear(first.opened(asked))
+    assert sender.room == 0

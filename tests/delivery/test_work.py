@@ -11,7 +11,8 @@ from trio.testing import MockClock
 from tests.core.actors import collected
 from tests.delivery.letters import BadChannel, Letter, Reader, notebook
 from trioakt import Actor, ActorRef, ActorSystem, Context, DeadLetter
-from trioakt.delivery import MessageTooLargeError, ProducerRef, spawn_work_producer, spawn_worker
+from trioakt.delivery import ProducerRef, spawn_work_producer, spawn_worker
+from trioakt.errors import MessageTooLargeError
 from trioakt.testing import open_test_system
 
 

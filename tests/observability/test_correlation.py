@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from functools import partial
 from random import Random
 from typing import Any
@@ -221,3 +222,18 @@ def test_an_id_that_could_break_a_log_is_refused(bad: str) -> None:
 async def test_an_id_goes_into_threads_with_the_work() -> None:
     with correlated("order-7"):
         assert await trio.to_thread.run_sync(correlation_id) == "order-7"
+
+
+async def test_what_another_thread_sends_through_the_portal_has_the_id_of_that_thread() -> None:
+    async with system() as running:
+        ref, ids = await noting(running)
+
+        def send() -> None:
+            with correlated("order-7"):
+                running.portal.tell(ref, "hello")
+
+        thread = threading.Thread(target=send)
+        thread.start()
+        await trio.to_thread.run_sync(thread.join)
+        await settle()
+    assert ids == ["order-7"]

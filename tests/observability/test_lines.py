@@ -21,6 +21,7 @@ def as_json(message: str, **extra: object) -> dict[str, Any]:
         logger.bind(**extra).info(message)
     (line,) = lines
     assert line.endswith("\n")
+    assert line.isascii()
     assert len(line.splitlines()) == 1
     parsed: dict[str, Any] = json.loads(line, parse_constant=pytest.fail)
     return parsed
@@ -135,6 +136,15 @@ def test_an_exception_is_told_with_its_traceback() -> None:
     assert failure["traceback"].startswith("Traceback (most recent call last)")
     assert texts[0].endswith("\n    ValueError: no\n    money\n")
     assert "\n    Traceback (most recent call last):\n" in texts[0]
+
+
+def test_what_looks_like_a_template_or_a_color_is_left_as_it_is() -> None:
+    lines: list[str] = []
+    number = logger.add(lines.append, format=text_line, colorize=True)
+    logger.info("<red>{message}</red> {0} %s")
+    logger.remove(number)
+    assert lines[0].endswith(" <red>{message}</red> {0} %s\n")
+    assert "\x1b[" in lines[0].partition("<red>")[0]
 
 
 def test_the_formats_do_not_disturb_one_another_or_other_sinks() -> None:

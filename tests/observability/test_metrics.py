@@ -9,9 +9,9 @@ from opentelemetry.sdk.metrics.export import HistogramDataPoint
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
-from tests.core.actors import Boom, Do, Echo, Note, Recorder, Sleep, hang
+from tests.core.actors import Boom, Do, Echo, Get, Note, Recorder, Sleep, hang
 from tests.observability.watching import Figures
-from trioakt import ActorFailedError, ActorSystem, Context, OneForOne
+from trioakt import ActorFailedError, ActorSystem, Bounded, Context, MailboxFullError, OneForOne, ask_all
 from trioakt.lowlevel import UnboundedQueue
 from trioakt.observability import Metrics
 from trioakt.supervision import Directive
@@ -93,6 +93,19 @@ async def test_asks_are_counted_and_measured_by_their_outcome(autojump_clock: Mo
     given_up = waited["Recorder", "given_up", "bank"]
     assert isinstance(given_up, HistogramDataPoint)
     assert given_up.sum == 3.0
+
+
+async def test_an_ask_of_several_is_counted_once_though_it_found_no_room() -> None:
+    figures = Figures()
+    async with measured(figures) as system:
+        free, full = await system.spawn(Echo), await system.spawn(Recorder, mailbox=Bounded(1))
+        full.tell(Do(hang))
+        await settle()
+        full.tell(Note())
+        with pytest.raises(MailboxFullError):
+            await ask_all([free, full], Get())
+        kill_all(system)
+    assert figures.values("trioakt.asks") == {("Echo", "given_up", "bank"): 1, ("Recorder", "failed", "bank"): 1}
 
 
 async def test_a_router_and_its_routees_are_two_kinds() -> None:

@@ -117,3 +117,11 @@ def test_settings_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
 def test_something_else_as_eviction_is_refused() -> None:
     with pytest.raises(TypeError, match=r"eviction must be Eviction\(\.\.\.\)"):
         ActorSystem("test", eviction=10_000)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
+async def test_a_router_to_actors_of_others_stays(autojump_clock: MockClock) -> None:
+    async with ActorSystem("test", eviction=Eviction(limit=1)) as system:
+        ref = await system.spawn(Echo, passivation=Never())
+        group = await system.spawn_group_router([ref])
+        await trio.sleep(100)
+        assert await group.ask("there?") == "there?"

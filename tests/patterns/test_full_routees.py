@@ -12,16 +12,22 @@ from trio.testing import wait_all_tasks_blocked as settle
 from tests.core.actors import collected
 from tests.patterns.routees import Who, Work, Worker
 from trioakt import (
+    ActorFailedError,
     ActorRef,
     ActorStoppedError,
     ActorSystem,
     Bounded,
     Broadcast,
+    Broadcasting,
     DeadLetter,
     DeadLetterReason,
     MailboxFullError,
     PoisonPill,
+    Priority,
+    RoundRobin,
+    ScatterGatherFirst,
 )
+from trioakt.patterns.routing import RoutingStrategy
 
 
 async def test_a_full_routee_does_not_harm_the_router(autojump_clock: MockClock) -> None:
@@ -79,3 +85,28 @@ async def test_send_through_a_group_hears_of_a_routee_that_ends_meanwhile(autoju
 async def expect_stopped(ref: ActorRef) -> None:
     with pytest.raises(ActorStoppedError):
         await ref.send("too much")
+
+
+def no_negative(msg: Any) -> int:
+    if msg == "bad":
+        raise ValueError("no place in the queue")
+    return 0
+
+
+@pytest.mark.parametrize("strategy", [RoundRobin(), Broadcasting(), ScatterGatherFirst(1.0)])
+async def test_a_routee_whose_mailbox_raises_does_not_harm_the_router(
+    strategy: RoutingStrategy, autojump_clock: MockClock
+) -> None:
+    async with ActorSystem("test") as system:
+        workers = await system.spawn_router(Worker, size=2, strategy=strategy, mailbox=Priority(no_negative))
+        with collected(system, DeadLetter) as letters:
+            workers.tell("bad")
+            workers.tell(Broadcast("bad"))
+            await settle()
+        assert {(letter.message, letter.reason) for letter in letters} == {("bad", DeadLetterReason.UNHANDLED)}
+        for bad in "bad", Broadcast("bad"):
+            for ask in workers.ask, workers.send:
+                with pytest.raises(ActorFailedError) as caught:
+                    await ask(bad)
+                assert isinstance(caught.value.__cause__, ValueError)
+        assert workers.statistics().failures == 0

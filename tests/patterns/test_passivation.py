@@ -15,6 +15,7 @@ from trio.testing import wait_all_tasks_blocked as settle
 from tests.core.actors import Boom, Do, Echo, Note, Recorder, Sleep, collected, noting, sleeping, spawn_child
 from trioakt import (
     ActorPassivated,
+    ActorRef,
     ActorStopped,
     ActorStoppedError,
     ActorSystem,
@@ -273,3 +274,62 @@ def test_whenever_messages_come_each_is_handled_or_a_dead_letter(pauses: list[fl
             assert handled + [letter.message for letter in letters] == list(range(len(pauses)))
 
     trio.run(run, clock=MockClock(autojump_threshold=0))
+
+
+async def test_who_has_stashed_a_message_is_not_at_rest(autojump_clock: MockClock) -> None:
+    async def handle(ctx: Context, msg: object) -> None:
+        if msg == "now":
+            ctx.become(lambda ctx, msg: ctx.reply(msg))
+            ctx.unstash_all()
+        else:
+            ctx.stash()
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn_func(handle, passivation=Idle(1.0))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(expect_echo, ref)
+            await trio.sleep(100)
+            assert ref.is_alive
+            ref.tell("now")
+        await trio.sleep(2.1)
+        assert not ref.is_alive
+
+
+async def expect_echo(ref: ActorRef) -> None:
+    assert await ref.ask("later") == "later"
+
+
+async def test_a_message_that_was_stashed_counts_once(autojump_clock: MockClock) -> None:
+    async def handle(ctx: Context, msg: object) -> None:
+        ctx.become(lambda ctx, msg: None)
+        ctx.stash()
+        ctx.unstash()
+
+    async with ActorSystem("test") as system:
+        ref = await system.spawn_func(handle, passivation=AfterMessages(2))
+        ref.tell(1)
+        await trio.sleep(10)
+        assert ref.is_alive
+        ref.tell(2)
+        await trio.sleep(10)
+        assert not ref.is_alive
+
+
+async def test_get_or_spawn_returns_no_actor_that_is_passivated_at_the_same_moment(autojump_clock: MockClock) -> None:
+    async def visit() -> None:
+        await trio.sleep(60)
+        ref = await system.get_or_spawn(Echo, name="a", passivation=Idle(60.0))
+        assert await ref.ask("there?") == "there?"
+
+    async with ActorSystem("test") as system:
+        await system.get_or_spawn(Echo, name="a", passivation=Idle(60.0))
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(visit)
+
+
+async def test_a_policy_that_is_a_class_is_refused() -> None:
+    async with ActorSystem("test") as system:
+        with pytest.raises(TypeError, match=r"passivation must be Idle\(\.\.\.\)"):
+            await system.spawn(Echo, passivation=Idle)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert system.actors() == ()

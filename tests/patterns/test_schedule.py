@@ -427,3 +427,11 @@ async def test_a_tick_of_its_own_that_waits_when_an_actor_stops_is_no_dead_lette
         ref.tell("work")
         await trio.sleep(2)
         assert ref.statistics().depth == 1
+
+
+async def test_what_is_no_ref_is_refused_and_nothing_is_scheduled(autojump_clock: MockClock) -> None:
+    async with ActorSystem("test") as system:
+        with pytest.raises(TypeError, match="a schedule tells an actor, by its ref"):
+            system.scheduler.once(1.0, "nobody", "tick")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        assert system.scheduler.list() == ()
+        await trio.sleep(2)

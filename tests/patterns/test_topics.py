@@ -392,3 +392,12 @@ def test_the_tree_of_patterns_keeps_no_empty_branch(steps: list[str]) -> None:
     for pattern in steps:
         tree.discard(pattern, 1)
     assert tree.below == {}
+
+
+async def test_what_is_no_ref_is_not_subscribed() -> None:
+    async with subscribed("orders") as (system, _, kept):
+        with pytest.raises(TypeError, match="by its ref"):
+            system.topics.subscribe_ref("orders", "nobody")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        system.topics.publish("orders", 1)
+        await settle()
+        assert kept == [1]

@@ -33,7 +33,8 @@ class ObservedCell(Cell):
         try:
             super().deliver(envelope)
         except BaseException as error:
-            envelope.listener(AskOutcome.FAILED, error)
+            listener, envelope.listener = envelope.listener, None  # who gives it up later tells no second end
+            listener(AskOutcome.FAILED, error)
             raise
 
     def behave(self, handler: Handler) -> None:

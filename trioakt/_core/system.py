@@ -143,11 +143,11 @@ class CoreSystem(Spawner):
         self.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
-        for instrument in self.instruments:
-            instrument.opened(self)
         self.user = self.cell_class(self, None, "user", Guardian, (self.settings.supervision,), self.options)
         self.user.make()
         self.nursery.start_soon(self.user.run, name="user")
+        for instrument in self.instruments:
+            instrument.opened(self)
         await trio.lowlevel.checkpoint()
 
     def _close(self) -> None:

@@ -5,7 +5,6 @@ The way in: ``producer`` and ``consumer`` are actors that drive the two ends of 
 """
 
 from trioakt.delivery.consumer import Delivery, spawn_consumer, spawn_worker
-from trioakt.delivery.errors import MessageTooLargeError, QueueError, QueueFullError, SupersededError
 from trioakt.delivery.intake import ProducerRef
 from trioakt.delivery.producer import StreamProducerRef, spawn_producer
 from trioakt.delivery.queue import DurableQueue, open_queue
@@ -14,12 +13,8 @@ from trioakt.delivery.work import spawn_work_producer
 __all__ = [
     "Delivery",
     "DurableQueue",
-    "MessageTooLargeError",
     "ProducerRef",
-    "QueueError",
-    "QueueFullError",
     "StreamProducerRef",
-    "SupersededError",
     "open_queue",
     "spawn_consumer",
     "spawn_producer",

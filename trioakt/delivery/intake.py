@@ -14,11 +14,10 @@ import attrs
 import trio
 
 from trioakt.codec import Codec
-from trioakt.delivery.errors import MessageTooLargeError, QueueError, SupersededError
 from trioakt.delivery.line import Call, Entry, Line, Mark
 from trioakt.delivery.queue import DurableQueue
 from trioakt.delivery.queue_file import Append, Backlog, Change, Forget, Stored
-from trioakt.errors import CodecError, DeliveryError
+from trioakt.errors import CodecError, DeliveryError, MessageTooLargeError, QueueError, SupersededError
 from trioakt.lowlevel import Actor, ActorRef, DeadLetterReason, PoisonPill, Request, message
 from trioakt.supervision import Backoff
 

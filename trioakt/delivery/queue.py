@@ -10,8 +10,8 @@ from secrets import token_hex
 
 import trio
 
-from trioakt.delivery.errors import QueueError
 from trioakt.delivery.queue_file import Backlog, Change, QueueFile
+from trioakt.errors import QueueError
 
 
 class DurableQueue:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import attrs
 
-from trioakt.delivery.errors import QueueError, QueueFullError
+from trioakt.errors import QueueError, QueueFullError
 
 _VERSION = 1
 _PATIENCE = 1.0

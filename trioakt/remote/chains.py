@@ -11,7 +11,7 @@ from trioakt.lowlevel import ActorRef, Address, Ask, Recipient, way_to
 if TYPE_CHECKING:
     from trioakt.remote.names import Names
 
-_LONGEST = 64
+LONGEST = 64
 """Actors in a chain; one that waits behind more than these is not looked for."""
 
 
@@ -27,7 +27,7 @@ def chain_of(ask: Ask, names: Names) -> list[str]:
     """Return the names of all actors whose mailboxes are held until this request is answered, here and elsewhere."""
     chain: list[str] = []
     node: Recipient | Ask | None = ask.waiter
-    while node is not None and len(chain) < _LONGEST:
+    while node is not None and len(chain) < LONGEST:
         in_hand: Any = node
         if not isinstance(node, Ask):
             chain.append(names.write_ref(ActorRef(node)))
@@ -35,7 +35,7 @@ def chain_of(ask: Ask, names: Names) -> list[str]:
         if isinstance(in_hand, ChainedAsk):
             chain.extend(in_hand.chain)
         node = in_hand.waiter if isinstance(in_hand, Ask) else None
-    return chain[:_LONGEST]
+    return chain[:LONGEST]
 
 
 def check_chain(chain: Sequence[str], target: Recipient, names: Names) -> None:

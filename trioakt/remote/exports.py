@@ -8,8 +8,14 @@ from typing import Any
 from trioakt.lowlevel import ActorRef, Recipient, TerminationCause, Watch
 
 
+_USER = "/user/"
+
+
 class Exports:
-    """Gives out numbers for refs. A number lasts as long as its actor; nobody can name an actor that has none."""
+    """Gives out numbers for refs. A number lasts as long as its actor; nobody can name an actor that has none.
+
+    What lives above ``/user/`` is for this node alone: its numbers name nobody.
+    """
 
     def __init__(self) -> None:
         self._refs: dict[int, ActorRef[Any]] = {}
@@ -21,7 +27,7 @@ class Exports:
         number = self._numbers.get(ref.recipient)
         if number is None:
             number = next(self._next)
-            if ref.is_alive:
+            if ref.is_alive and ref.path.startswith(_USER):
                 self._numbers[ref.recipient] = number
                 self._refs[number] = ref
                 ref.recipient.signal(Watch(self))

@@ -10,6 +10,7 @@ import trio
 from trioakt.remote.session import Rules, Session, SessionEvent, SessionState
 
 if TYPE_CHECKING:
+    from trioakt.remote.peer import Peer
     from trioakt.remote.serving import Serving
     from trioakt.remote.transport import Link, Pipe, Transport
 
@@ -24,6 +25,7 @@ class Line:
 
     Attributes:
         session: The session.
+        peer: The other node, as far as it is who it says it is.
         address: ``host:port`` of the other node, as it is dialed.
         begun: Whether this node has begun it.
         link: The link to the other node, once it is there.
@@ -33,9 +35,10 @@ class Line:
         gone: Set when the session is over.
     """
 
-    def __init__(self, session: Session, address: str, *, begun: bool) -> None:
+    def __init__(self, session: Session, peer: Peer, *, begun: bool) -> None:
         self.session = session
-        self.address = address
+        self.peer = peer
+        self.address = peer.address
         self.begun = begun
         self.link: Link | None = None
         self.pipe: Pipe | None = None
@@ -74,6 +77,9 @@ class Line:
                     await link.send(frame)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
                     hear(self, self.session.lost("the link to it broke"))
+                    return
+                except ValueError as error:
+                    hear(self, self.session.lost(str(error)))
                     return
             elif self.session.state is SessionState.CLOSED:
                 return

@@ -20,6 +20,7 @@ from trioakt.errors import (
     MailboxFullError,
     NameTakenError,
     NoReplyError,
+    ProtocolError,
     RemoteActorError,
     StartError,
     TrioaktError,
@@ -213,6 +214,11 @@ class Peer:
             instrument.sending(ActorRef(to), envelope, headers)
         return headers
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether something waits for a session to begin."""
+        return bool(self._early)
+
     # ------------------------------------------------------------------- what comes from there
 
     def opened(self, session: Session, incarnation: bytes) -> None:
@@ -227,10 +233,22 @@ class Peer:
                 letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
     def answered(self, number: int, value: Any) -> None:
-        """Take an answer; one that nobody waits for is dropped."""
-        waiting = self._pending.pop(number, None)
+        """Take the answer to a request; one that nobody waits for is dropped."""
+        waiting = self._pending.get(number)
+        if isinstance(waiting, _Call):
+            raise ProtocolError("a reply to what was no request")
         if waiting is not None:
+            del self._pending[number]
             waiting.answered(value)
+
+    def done(self, number: int, ref: str) -> None:
+        """Hear that something has been done, with the text of the ref that came of it."""
+        waiting = self._pending.get(number)
+        if isinstance(waiting, _Asked):
+            raise ProtocolError("a request that is done and has no reply")
+        if waiting is not None:
+            del self._pending[number]
+            waiting.answered(ref)
 
     def failed(self, number: int, error: TrioaktError) -> None:
         """Take an error for an answer."""
@@ -273,7 +291,7 @@ class Peer:
 def error_of(record: records.Failed) -> TrioaktError:
     """Return the error that another node has answered with; what caused it is there as text."""
     match record.kind:
-        case "AskCycleError":
+        case "AskCycleError" if " -> " in record.text:
             return AskCycleError(tuple(record.text.split(" -> ")))
         case "CodecError":
             return CodecError(record.text, *record.path.split("|", 1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from trioakt.errors import (
     ActorStoppedError,
     CodecError,
     DeliveryError,
+    ProtocolError,
     TrioaktError,
 )
 from trioakt.lowlevel import (
@@ -34,9 +36,9 @@ from trioakt.lowlevel import (
     passes_through,
 )
 from trioakt.remote import records
-from trioakt.remote.chains import ChainedAsk, check_chain
+from trioakt.remote.chains import LONGEST, ChainedAsk, check_chain
 from trioakt.remote.peer import error_of, failure_of
-from trioakt.remote.records import decode_record
+from trioakt.remote.records import AnyRecord, decode_record
 from trioakt.remote.shapes import check_shapes
 
 if TYPE_CHECKING:
@@ -65,12 +67,13 @@ class Serving:
         self._asked: dict[int, ServedAsk] = {}
         self._running: dict[int, trio.CancelScope] = {}
         self._watchers: dict[int, _Watcher] = {}
+        self._closed = False
 
     def handle(self, data: msgspec.Raw) -> None:
         """Do what a record says.
 
         Raises:
-            ProtocolError: It is no record.
+            ProtocolError: It is no record, or means nothing.
         """
         peer = self._peer
         match decode_record(data):
@@ -83,7 +86,7 @@ class Serving:
             case records.Failed() as failed:
                 peer.failed(failed.id, error_of(failed))
             case records.Done(id=number, ref=ref):
-                peer.answered(number, ref)
+                peer.done(number, ref)
             case records.Cancel(id=number):
                 self._cancel(number)
             case records.Send(id=number) as send:
@@ -108,6 +111,7 @@ class Serving:
 
     def close(self) -> None:
         """End what is done for the other node: its asks are given up, it watches nobody any more."""
+        self._closed = True
         asked, self._asked = self._asked, {}
         for ask in asked.values():
             ask.abandon()
@@ -143,6 +147,9 @@ class Serving:
             self._house.system.dead_letter(message, sender, ActorRef(to), DeadLetterReason.MAILBOX_FULL)
 
     def _question(self, question: records.Question) -> None:
+        self._check_id(question.id)
+        if math.isnan(question.within) or len(question.chain) > LONGEST:
+            raise ProtocolError("a request without end")
         to = self._recipient(question.to)
         try:
             message, sender = self._open(question.body, question.sender, to)
@@ -170,7 +177,7 @@ class Serving:
         except CodecError as fault:
             self._failed(number, fault)
             raise
-        self._peer.put(records.Reply(number, body))
+        self._put(records.Reply(number, body))
 
     def _cancel(self, number: int) -> None:
         ask = self._asked.pop(number, None)
@@ -191,6 +198,7 @@ class Serving:
     # ----------------------------------------------------------------- what takes time
 
     def _start(self, number: int, fn: Callable[[Any], Awaitable[ActorRef[Any] | None]], record: Any) -> None:
+        self._check_id(number)
         scope = self._running[number] = trio.CancelScope()
         self._nursery.start_soon(self._run, number, scope, fn, record)
 
@@ -217,10 +225,19 @@ class Serving:
         return await self._house.spawn(spawn.kind, spawn.name, spawn.body)
 
     def _answer(self, number: int, ref: ActorRef[Any] | None) -> None:
-        self._peer.put(records.Done(number, "" if ref is None else self._house.names.write_ref(ref)))
+        self._put(records.Done(number, "" if ref is None else self._house.names.write_ref(ref)))
 
     def _failed(self, number: int, error: BaseException) -> None:
-        self._peer.put(failed_record(number, error))
+        self._put(failed_record(number, error))
+
+    def _put(self, record: AnyRecord) -> None:
+        """Send a record, unless the session is over: in the next one it would mean something else."""
+        if not self._closed:
+            self._peer.put(record)
+
+    def _check_id(self, number: int) -> None:
+        if number in self._asked or number in self._running:
+            raise ProtocolError(f"the number {number} for two questions")
 
     # ------------------------------------------------------------------------- watching
 
@@ -234,7 +251,7 @@ class Serving:
         self._watchers.pop(number, None)
         failure = cause.failure
         text = None if failure is None else (failure.type_name, failure.text, failure.traceback_text)
-        self._peer.put(records.Ended(number, cause.name, text))
+        self._put(records.Ended(number, cause.name, text))
 
 
 def failed_record(number: int, error: BaseException) -> records.Failed:

@@ -24,6 +24,8 @@ STRANGER = 8192
 """Bytes of a frame, at most, from a node that has not proven who it is."""
 _BATCH = 64
 """Records in one frame, at most: with more, replies wait for each other."""
+_UNREAD = 128 * 2**20
+"""Bytes of records that may wait for a node that still sends some itself."""
 
 
 @attrs.frozen
@@ -54,7 +56,7 @@ class Rules:
         max_frame: Bytes of a frame, at most.
     """
 
-    cookie: bytes
+    cookie: bytes = attrs.field(repr=False)
     heartbeat: float
     suspicion: float
     max_frame: int
@@ -129,7 +131,7 @@ class Session:
         self.peer: Identity | None = None
         self._us = us
         self._rules = rules
-        self._hello = Hello(
+        hello = Hello(
             PROTOCOL,
             us.system,
             us.node,
@@ -139,6 +141,7 @@ class Session:
             challenge,
             b"" if answers is None else answers.session,
         )
+        self._hello = msgspec.structs.replace(hello, seal=_seal(rules.cookie, hello))
         self._theirs: Hello | None = None
         self._control: deque[bytes] = deque([encode_frame(self._hello)])
         self._records: deque[tuple[msgspec.Raw, Any]] = deque()
@@ -219,12 +222,15 @@ class Session:
         """Take a frame of the other node."""
         if self.state is SessionState.CLOSED:
             return []
-        self._heard = now
-        self._suspected = False
+        proving = self.state is SessionState.PROVING
         try:
-            return self._take(data)
+            events = self._take(data)
         except ProtocolError as error:
             return self._close(f"it broke the protocol: {error}", error)
+        if not proving or self.state is not SessionState.PROVING:  # heartbeats are no proof
+            self._heard = now
+            self._suspected = False
+        return events
 
     def tick(self, now: float) -> list[SessionEvent]:
         """Take note of the time; call it, and then ``next_frame``, a few times in each ``heartbeat``."""
@@ -270,6 +276,8 @@ class Session:
     def _greeted(self, theirs: Hello) -> None:
         if theirs.protocol != PROTOCOL:
             raise ProtocolError(f"it speaks version {theirs.protocol} of the protocol, this node version {PROTOCOL}")
+        if not hmac.compare_digest(theirs.seal, _seal(self._rules.cookie, theirs)):
+            raise ProtocolError("it does not hold the same cookie")
         first, second = (self._hello, theirs) if theirs.answers else (theirs, self._hello)
         if not second.system or first.system not in (second.system, ANY_SYSTEM):
             raise ProtocolError(f"it belongs to the system {theirs.system!r}, this node to {self._us.system!r}")
@@ -293,6 +301,8 @@ class Session:
     def _records_came(self, data: Data) -> list[SessionEvent]:
         if data.number != self._expected:
             raise ProtocolError(f"frame {data.number} came in the place of {self._expected}")
+        if self._waiting > _UNREAD:
+            raise ProtocolError(f"it sends, and does not read the {self._waiting} bytes that wait for it")
         self._expected += 1
         return [Received(data.records)]
 
@@ -308,6 +318,11 @@ class Session:
         if error is not None:
             self._control.clear()
         return [Closed(reason, error)]
+
+
+def _seal(cookie: bytes, hello: Hello) -> bytes:
+    """Return what shows that whoever has made a hello holds the cookie; it says nothing of who sends it now."""
+    return hmac.digest(cookie, encode_frame(msgspec.structs.replace(hello, seal=b"")), hashlib.sha256)
 
 
 def _code(cookie: bytes, prover: Hello, verifier: Hello) -> bytes:

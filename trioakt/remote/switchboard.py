@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
 
 import attrs
 import trio
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from trioakt.remote.settings import Remote
 
 _STRANGERS = 64
-"""Sessions that may be on their way to being open; beyond it nobody new is let in."""
+"""Sessions of others that may be on their way to being open; beyond it nobody new is let in."""
 _PATIENCE = (0.1, 5.0)
 """Seconds after which a node that could not be reached is tried again: at first, and at most."""
 _FAREWELL = 1.0
@@ -51,8 +52,9 @@ class Switchboard:
         self._rules = Rules(remote.cookie or b"", remote.heartbeat, remote.suspicion, remote.max_frame)
         self._incarnation = remote.entropy(16)
         self.house = House(system, self._incarnation, self.peer_at, remote.max_frame)
-        self._peers: dict[str, Peer] = {}
+        self._peers: WeakValueDictionary[str, Peer] = WeakValueDictionary()
         self._lines: dict[Session, Line] = {}
+        self._strangers: set[Line] = set()
         self._pipes: dict[Pipe, Line] = {}
         self._failures: dict[str, tuple[int, float]] = {}
         self._patience: dict[str, float] = {}
@@ -132,13 +134,14 @@ class Switchboard:
 
     def _asked(self, hello: Hello) -> Line | None:
         """Begin the session that another node wants, unless this node is at it, and its address the lesser one."""
-        on_their_way = [line for line in self._lines.values() if line.serving is None]
-        if len(on_their_way) >= _STRANGERS:
+        if len(self._strangers) >= _STRANGERS:
             raise ProtocolError("too many sessions are on their way")
-        ours = any(line.begun and line.address == hello.address for line in on_their_way)
+        ours = any(line.begun and line.serving is None for line in self._lines_to(hello.address))
         if ours and self._us.address < hello.address:
             return None
-        return self._begin(hello.address, hello)
+        line = self._begin(hello.address, hello)
+        self._strangers.add(line)
+        return line
 
     def _begin(self, address: str, answers: Hello | None = None) -> Line:
         session = Session(
@@ -149,7 +152,7 @@ class Switchboard:
             now=trio.current_time(),
             answers=answers,
         )
-        line = self._lines[session] = Line(session, address, begun=answers is None)
+        line = self._lines[session] = Line(session, self.peer_at(address), begun=answers is None)
         url = f"{self._remote.listen.partition('://')[0]}://{address}"
         self._nursery.start_soon(self._run, line, url, name=f"session with {address}")
         return line
@@ -158,6 +161,7 @@ class Switchboard:
         try:
             await line.run(self._transport, url, rules=self._rules, hear=self._hear)
         finally:
+            self._strangers.discard(line)
             self._hear(line, line.session.lost("this node has let it go"))
 
     def _hear(self, line: Line, events: Sequence[SessionEvent]) -> None:
@@ -192,10 +196,11 @@ class Switchboard:
         if identity.system not in (self._us.system, ANY_SYSTEM):
             self._hear(line, line.session.lost(f"it belongs to {identity.system!r}, not to {self._us.system!r}"))
             return
-        for other in [each for each in self._lines.values() if each.address == line.address and each is not line]:
-            if other.serving is not None or not other.begun:
+        for other in self._lines_to(line.address):
+            if other is not line and (other.serving is not None or not other.begun):
                 self._hear(other, other.session.lost("another session has begun"))
-        peer = self.peer_at(line.address)
+        peer = line.peer
+        self._strangers.discard(line)
         line.serving = Serving(peer, self.house, self._nursery)
         self._failures.pop(line.address, None)
         self._publish(LinkUp, line.address, identity.node)
@@ -206,7 +211,7 @@ class Switchboard:
         del self._lines[line.session]
         line.gone.set()
         line.wake.set()
-        peer = self.peer_at(line.address)
+        peer = line.peer
         if line.serving is not None:
             line.serving.close()
             peer.closed(closed.reason)
@@ -214,9 +219,17 @@ class Switchboard:
             return
         if closed.error is not None:
             self._publish(LinkRefused, line.address, closed.reason)
-        if peer.session is None and not any(each.address == line.address for each in self._lines.values()):
+        if peer.session is None and not any(each.begun for each in self._lines_to(line.address)):
+            self._gave_up(line, closed.reason)
+
+    def _gave_up(self, line: Line, reason: str) -> None:
+        """Act on a session that did not come about; what somebody began who has not proven it harms no node."""
+        if not line.begun:
+            if line.peer.is_wanted:
+                self._reach(line.peer)
+        elif not self._lines_to(line.address):
             self._put_off(line.address)
-            peer.closed(closed.reason)
+            line.peer.closed(reason)
 
     # --------------------------------------------------------------- what peers need
 
@@ -238,8 +251,10 @@ class Switchboard:
 
     def connect(self, peer: Peer) -> None:
         """Begin a session with a peer, unless one is on its way or it could not be reached a moment ago."""
-        if any(line.address == peer.address for line in self._lines.values()):
-            return
+        if not self._lines_to(peer.address):
+            self._reach(peer)
+
+    def _reach(self, peer: Peer) -> None:
         _, until = self._failures.get(peer.address, (0, 0.0))
         if trio.current_time() < until:
             peer.closed("it could not be reached a moment ago")
@@ -249,11 +264,18 @@ class Switchboard:
     def _put_off(self, address: str) -> None:
         times, _ = self._failures.get(address, (0, 0.0))
         first, most = _PATIENCE
-        self._failures[address] = (times + 1, trio.current_time() + min(first * 2.0**times, most))
+        now = trio.current_time()
+        self._failures = {each: past for each, past in self._failures.items() if past[1] + most > now}
+        self._failures[address] = (times + 1, now + min(first * 2.0**times, most))
+
+    def _lines_to(self, address: str) -> list[Line]:
+        return [line for line in self._lines.values() if line.address == address]
 
     def wake(self, session: Session) -> None:
         """See that the records of a session go out."""
-        self._lines[session].wake.set()
+        line = self._lines.get(session)
+        if line is not None:  # in its last moments it is not
+            line.wake.set()
 
     def _publish(self, kind: type[Any], *details: object) -> None:
         self._system.publish(kind, self._system.user.ref, *details)

@@ -1,0 +1,52 @@
+"""Mailboxes that raise: whoever had to do with them is told, and nobody else is harmed."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import pytest
+
+from tests.core.actors import Do, Recorder
+from tests.core.crew import Question, echo
+from tests.core.watching import ended
+from trioakt import ActorFailedError, ActorSystem, Context, Priority
+
+
+def no_order(msg: Any) -> NoReturn:
+    raise ValueError("no place in the queue")
+
+
+def no_mailbox() -> NoReturn:
+    raise ValueError("no mailbox today")
+
+
+async def test_an_asker_whose_request_is_forwarded_to_a_mailbox_that_raises_is_told() -> None:
+    async with ActorSystem("test") as system:
+        last = await system.spawn_func(echo, mailbox=Priority(no_order))
+        middle = await system.spawn_func(lambda ctx, msg: ctx.forward(last))
+        with pytest.raises(ActorFailedError) as caught:
+            await middle.ask(Question())
+        assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_request_that_could_not_be_forwarded_can_still_be_answered() -> None:
+    def forward(ctx: Context, msg: Question) -> None:
+        try:
+            ctx.forward(last)
+        except ValueError:
+            ctx.reply("not there")
+
+    async with ActorSystem("test") as system:
+        last = await system.spawn_func(echo, mailbox=Priority(no_order))
+        middle = await system.spawn_func(forward)
+        assert await middle.ask(Question()) == "not there"
+
+
+async def test_a_watcher_that_has_no_mailbox_fails_alone() -> None:
+    async with ActorSystem("test") as system:
+        watched = await system.spawn(Recorder)
+        watcher = await system.spawn(lambda: Recorder(pre_start=lambda ctx: ctx.watch(watched)), mailbox=no_mailbox)
+        watched.stop()
+        await ended(watched)
+        assert watcher.statistics().failures == 1
+        assert await (await system.spawn(Recorder)).ask(Do(lambda ctx: "works")) == "works"
