@@ -192,15 +192,15 @@ FIGURES |= {
 }  # fmt: skip
 
 FIGURES |= {
-    f"remote-{name}{secure and '-tls'}": Figure(
-        f"remote {title}{secure and ', TLS'}", workload, (servers, bool(secure), *args), (servers, bool(secure), *quick),
-        bars=() if secure else bars, suite="remote",
+    f"remote-{name}{suffix}": Figure(
+        f"remote {title}{', TLS' if tls else ''}", workload, (servers, tls, *args), (servers, tls, *quick),
+        bars=() if tls else bars, suite="remote",
     )
     for name, title, workload, servers, args, quick, bars in (
-        ("tell-64", "tell, 64 B", "tell", 1, (64, 50, 4096), (64, 2, 128), (AtLeast(0.55, stretch=0.9),)),
-        ("tell-1k", "tell, 1 kB", "tell", 1, (1024, 40, 4096), (1024, 2, 128), ()),
-        ("tell-64k", "tell, 64 kB", "tell", 1, (65_536, 20, 256), (65_536, 2, 8), ()),
-        ("tell-4", "tell, 64 B, 4 nodes in turn", "tell", 4, (64, 50, 4096), (64, 2, 128), ()),
+        ("tell-64", "tell, 64 B", "tell", 1, (64, 50, 4096), (64, 1, 128), (AtLeast(0.55, stretch=0.9),)),
+        ("tell-1k", "tell, 1 kB", "tell", 1, (1024, 40, 4096), (1024, 1, 128), ()),
+        ("tell-64k", "tell, 64 kB", "tell", 1, (65_536, 20, 256), (65_536, 1, 8), ()),
+        ("tell-4", "tell, 64 B, 4 nodes in turn", "tell", 4, (64, 50, 4096), (64, 1, 128), ()),
         ("ask-64", "ask, 64 B", "ask", 1, (64, 1, 8000), (64, 1, 50), (AtLeast(0.6, stretch=0.8),)),
         ("ask-1k", "ask, 1 kB", "ask", 1, (1024, 1, 8000), (1024, 1, 50), ()),
         ("ask-64k", "ask, 64 kB", "ask", 1, (65_536, 1, 2000), (65_536, 1, 20), ()),
@@ -209,5 +209,5 @@ FIGURES |= {
         ("ask-100-64k", "ask, 100 askers, 64 kB", "ask", 1, (65_536, 100, 30), (65_536, 100, 1), ()),
         ("ask-100-4", "ask, 100 askers, 64 B, 4 nodes", "ask", 4, (64, 100, 800), (64, 100, 3), ()),
     )
-    for secure in ("", "yes")
+    for tls, suffix in ((0, ""), (1, "-tls"))
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""A chat: rooms that remember, and people on nodes of their own, each in another process. One of them crashes."""
+"""A chat: rooms that remember, and people on nodes of their own, each in another process. One of these is killed."""
 
 import os
 import signal
@@ -44,11 +44,6 @@ class Said:
     line: str
 
 
-@message(name="chat.guests")
-class Guests(Request[list[str]]):
-    """Who is there?"""
-
-
 class Room(EventSourced[list[str]]):
     """Keeps what is said, and tells it to its guests, wherever they are."""
 
@@ -71,8 +66,6 @@ class Room(EventSourced[list[str]]):
                 await self.persist(Said(line))
                 self.tell_all(line)
                 ctx.reply(None)
-            case Guests():
-                ctx.reply(sorted(self.guests.values()))
             case Terminated(ref, cause):
                 self.tell_all(f"* {self.guests.pop(ref)} has gone ({cause.name})")
             case _:
@@ -105,11 +98,6 @@ class Screen(Request[list[str]]):
     """What have you seen?"""
 
 
-@message(name="chat.crash")
-class Crash:
-    """Die without a word."""
-
-
 class Person(Actor):
     """Lives on a node of its own, and knows the lobby of another."""
 
@@ -131,14 +119,11 @@ class Person(Actor):
                 self.screen.append(line)
             case Screen():
                 ctx.reply(self.screen)
-            case Crash():
-                os.kill(os.getpid(), signal.SIGKILL)
             case _:
                 ctx.unhandled()
 
 
 async def first_evening(system: ActorSystem, lobby: ActorRef) -> None:
-    room = await lobby.ask(FindRoom("tea"))
     async with (
         system.open_process_node("north", kinds=[Person]) as north,
         system.open_process_node("south", kinds=[Person]) as south,
@@ -151,10 +136,9 @@ async def first_evening(system: ActorSystem, lobby: ActorRef) -> None:
         await eve.ask(Talk("the kettle is on"))
 
         async with system.events.subscribe(LinkLost) as lost:
-            eve.tell(Crash())
+            os.kill(south.pid, signal.SIGKILL)
             await anext(lost)
         await ada.ask(Talk("eve?"))
-        print("in the room:", await room.ask(Guests()))
 
         eve = await south.spawn(Person, "eve", lobby)  # on a new process
         await eve.ask(Visit("tea"))
@@ -174,9 +158,11 @@ async def main() -> None:
     with TemporaryDirectory() as folder:
         for evening in first_evening, second_evening:
             print(f"-- {evening.__name__.replace('_', ' ')} --")
-            async with open_sqlite_journal(Path(folder) / "chat.db") as journal:
-                async with ActorSystem("chat", remote=Remote(cookie="tea"), extensions=[journal]) as system:
-                    await evening(system, await system.spawn(Lobby, name="lobby"))
+            async with (
+                open_sqlite_journal(Path(folder) / "chat.db") as journal,
+                ActorSystem("chat", remote=Remote(cookie="tea"), extensions=[journal]) as system,
+            ):
+                await evening(system, await system.spawn(Lobby, name="lobby"))
 
 
 if __name__ == "__main__":

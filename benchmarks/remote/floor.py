@@ -1,6 +1,6 @@
 """What nng and the codec allow: frames of up to 64 messages over bare sockets, driven by their descriptors.
 
-No session, no heartbeat, no number, no actor: what comes is handled where it is read. As a program it is one of the servers.
+No session, no heartbeat, no actor: what comes is handled where it is read. As a program it is one of the servers.
 """
 
 from __future__ import annotations

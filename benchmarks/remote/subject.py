@@ -39,9 +39,11 @@ def _remote(folder: Path | None) -> Remote:
 
 @asynccontextmanager
 async def _open_refs(servers: int, *, tls: bool) -> AsyncGenerator[list[ActorRef]]:
-    async with open_servers(__name__, servers, tls=tls) as (addresses, folder):
-        async with ActorSystem(NODE, remote=_remote(folder)) as system:
-            yield [await system.resolve(address) for address in addresses]
+    async with (
+        open_servers(__name__, servers, tls=tls) as (addresses, folder),
+        ActorSystem(NODE, remote=_remote(folder)) as system,
+    ):
+        yield [await system.resolve(address) for address in addresses]
 
 
 async def serve(folder: Path | None) -> None:

@@ -75,7 +75,7 @@ async def ask(refs: Sequence[Ref], size: int, askers: int, each: int) -> Measure
 def between_processes(
     open_refs: Callable[..., AbstractAsyncContextManager[Sequence[Ref]]],
 ) -> dict[str, Callable[..., Measured]]:
-    """Return each workload as a plain function, whose first arguments are the number of servers and whether with TLS."""
+    """Return each workload as a plain function; its first arguments are the number of servers and whether with TLS."""
 
     async def measure(workload: Callable[..., Awaitable[Measured]], servers: int, tls: int, *args: int) -> Measured:
         async with open_refs(servers, tls=bool(tls)) as refs:

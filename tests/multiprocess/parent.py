@@ -1,4 +1,4 @@
-"""A program with a process node, which ends as its arguments say: how, whether the node is stuck, and its last words."""
+"""A program with a process node; its arguments: how it ends, whether the node is stuck, where its last words go."""
 
 from __future__ import annotations
 

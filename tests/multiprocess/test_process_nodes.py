@@ -48,9 +48,9 @@ async def worker_node(**options: Any) -> AsyncGenerator[tuple[ActorSystem, Proce
             yield system, node
 
 
-async def expect_lost(probe: Probe, ref: ActorRef) -> None:
-    """Hear of the end of the node that an actor was on."""
-    assert (await probe.expect_terminated(ref, within=PATIENCE)).cause == TerminationCause.NODE_LOST
+async def end_of(probe: Probe, ref: ActorRef) -> TerminationCause:
+    """Wait for the end of an actor."""
+    return (await probe.expect_terminated(ref, within=PATIENCE)).cause
 
 
 async def test_its_actors_are_in_another_process_and_can_be_reached_from_here() -> None:
@@ -87,14 +87,19 @@ async def test_a_cancelled_block_ends_the_process_too() -> None:
     await gone(node.pid)
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-async def test_a_process_that_dies_is_lost_to_those_who_watch_and_a_new_one_follows(end: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("number", "cause"), [(signal.SIGKILL, TerminationCause.NODE_LOST), (signal.SIGTERM, TerminationCause.STOPPED)]
+)
+async def test_a_process_that_ends_is_lost_to_those_who_watch_and_a_new_one_follows(
+    number: signal.Signals, cause: TerminationCause
+) -> None:
     async with worker_node() as (system, node):
         probe = await Probe.spawn(system)
         worker, first, place = await node.spawn(Worker), node.pid, node.address
         probe.watch(worker)
-        os.kill(first, end)
-        await expect_lost(probe, worker)
+        os.kill(first, number)
+        assert await end_of(probe, worker) == cause
+        await gone(first)
         again = await node.spawn(Worker)
         assert await again.ask(Pid()) == node.pid != first
         assert node.address != place
@@ -107,7 +112,7 @@ async def test_a_process_that_hangs_is_killed_and_a_new_one_follows() -> None:
         worker, first = await node.spawn(Worker), node.pid
         probe.watch(worker)
         os.kill(first, signal.SIGSTOP)
-        await expect_lost(probe, worker)
+        assert await end_of(probe, worker) == TerminationCause.NODE_LOST
         await gone(first)
         assert await (await node.spawn(Worker)).ask(Pid()) == node.pid != first
 
@@ -132,8 +137,9 @@ async def test_what_becomes_of_a_dead_process_is_for_its_supervision_to_say() ->
 async def test_nothing_secret_can_be_read_where_processes_are_listed() -> None:
     async with worker_node() as (_, node):
         for what in ("cmdline", "environ"):
-            assert COOKIE.encode() not in Path(f"/proc/{node.pid}/{what}").read_bytes()
-            assert COOKIE.encode().hex().encode() not in Path(f"/proc/{node.pid}/{what}").read_bytes()
+            listed = await trio.Path(f"/proc/{node.pid}/{what}").read_bytes()
+            assert COOKIE.encode() not in listed
+            assert COOKIE.encode().hex().encode() not in listed
 
 
 async def test_a_kind_that_cannot_be_imported_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,8 +183,8 @@ async def test_what_cannot_be_is_refused_before_anything_starts() -> None:
 
 
 @asynccontextmanager
-async def program(end: str, state: str, last_words: Path) -> AsyncGenerator[tuple[trio.Process, int]]:
-    """Run the program, and return its process and the number of that of its node."""
+async def program(end: str, state: str, last_words: Path) -> AsyncGenerator[trio.Process]:
+    """Run the program; at the end of the block the process of its node must be gone, or go."""
     process = await trio.lowlevel.open_process(
         [sys.executable, "-m", "tests.multiprocess.parent", end, state, str(last_words)],
         cwd=ROOT,
@@ -192,7 +198,7 @@ async def program(end: str, state: str, last_words: Path) -> AsyncGenerator[tupl
         descriptor = os.pidfd_open(child)
         try:
             await said.expect("ready")
-            yield process, descriptor
+            yield process
             with trio.fail_after(PATIENCE):
                 await trio.lowlevel.wait_readable(descriptor)
         finally:
@@ -226,21 +232,22 @@ async def by_ctrl_c(process: trio.Process) -> None:
 
 
 ENDS = {
-    "return": ("return", wait),
-    "exception": ("raise", wait),
-    "SIGTERM": ("sleep", by(signal.SIGTERM)),
-    "SIGKILL": ("sleep", by(signal.SIGKILL)),
-    "Ctrl-C": ("sleep", by_ctrl_c),
+    "return": ("return", wait, "idle"),
+    "exception": ("raise", wait, "idle"),
+    "SIGTERM": ("sleep", by(signal.SIGTERM), "idle"),
+    "SIGKILL": ("sleep", by(signal.SIGKILL), "idle"),
+    "Ctrl-C": ("sleep", by_ctrl_c, "idle"),
+    "return, stuck": ("return", wait, "stuck"),
+    "SIGKILL, stuck": ("sleep", by(signal.SIGKILL), "stuck"),
 }
 
 
-@pytest.mark.parametrize("state", ["idle", "stuck"])
-@pytest.mark.parametrize(("end", "act"), ENDS.values(), ids=ENDS)
+@pytest.mark.parametrize(("end", "act", "state"), ENDS.values(), ids=ENDS)
 async def test_however_its_parent_ends_so_does_it(
     end: str, act: Callable[[trio.Process], Awaitable[None]], state: str, tmp_path: Path
 ) -> None:
     word = tmp_path / "word"
-    async with program(end, state, word) as (process, _):
+    async with program(end, state, word) as process:
         await act(process)
     assert word.exists() == (state == "idle")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from itertools import count
 from typing import Any
 
@@ -99,8 +98,8 @@ class Town:
     async def ask(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
         other = self.choose(node)
         seconds = self.rng.uniform(0.0, 0.3)
-        kinds = [Wait(seconds), WaitCancellable(seconds), Later(seconds), PassOn(other), Break()]
-        request = self.rng.choice([*kinds, Consult(other, self.rng.choice(kinds[:3]))])
+        waits = [Wait(seconds), WaitCancellable(seconds), Later(seconds)]
+        request = self.rng.choice([*waits, PassOn(other), Consult(other, self.rng.choice(waits)), Break()])
         with trio.move_on_after(self.rng.choice([0.1, 1.0, float("inf")])):
             await ref.ask(request)
 
@@ -118,7 +117,13 @@ class Town:
         self.known[node].append(found)
 
     async def end(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
-        self.rng.choice([ref.stop, ref.kill, lambda: ref.tell(PoisonPill())])()
+        match self.rng.randrange(3):
+            case 0:
+                ref.stop()
+            case 1:
+                ref.kill()
+            case _:
+                ref.tell(PoisonPill())
         await ref.wait_stopped()
 
     # ------------------------------------------------------------------------ faults

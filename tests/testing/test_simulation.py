@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -88,7 +89,7 @@ def test_a_partition_is_noticed_and_heals() -> None:
 
     result = Simulation().run(scenario)
     assert result.violations == ()
-    assert 8.0 < result.virtual_seconds < 9.0
+    assert result.virtual_seconds == 8.0
     assert {"partition", "LinkSuspected", "LinkLost", "heal", "LinkUp"} <= {entry.kind for entry in result.trace}
 
 
@@ -132,9 +133,8 @@ def test_a_node_that_runs_is_shut_down_before_it_is_started_again() -> None:
     async def scenario(sim: SimulatedNodes) -> None:
         a, b = await sim.start_nodes(2)
         ada = await a.resolve((await b.spawn(Server, name="ada")).address)
+        await ada.ask(Ping())
         await sim.restart(b)
-        await trio.sleep(0.1)
-        assert not ada.is_alive
 
     result = Simulation().run(scenario)
     assert ("node-1", "node-2:1, its system has ended") in [(entry.node, entry.detail) for entry in result.trace]
@@ -202,10 +202,10 @@ def test_the_scheduler_of_trio_is_left_as_it_was() -> None:
     async def nothing(sim: SimulatedNodes) -> None:
         assert sorted(await order()) == list(range(10))
 
-    module: Any = sys.modules["trio._core._run"]
-    before = vars(module)["_r"], vars(module)["_ALLOW_DETERMINISTIC_SCHEDULING"]
+    module = vars(sys.modules["trio._core._run"])
+    before: list[Any] = [module["_r"], module["_ALLOW_DETERMINISTIC_SCHEDULING"], gc.isenabled()]
     Simulation(seed=1).run(nothing)
-    assert (vars(module)["_r"], vars(module)["_ALLOW_DETERMINISTIC_SCHEDULING"]) == before
+    assert [module["_r"], module["_ALLOW_DETERMINISTIC_SCHEDULING"], gc.isenabled()] == before
 
 
 # ------------------------------------------------------------------- broken promises
@@ -284,4 +284,7 @@ def test_a_message_for_an_earlier_incarnation_is_found(monkeypatch: pytest.Monke
 
 
 def careless(put: Callable[..., None]) -> Callable[..., None]:
-    return lambda peer, _, record, letter: put(peer, None, record, letter)
+    def put_for_any(peer: Peer, incarnation: bytes | None, record: Any, letter: Any) -> None:
+        put(peer, None, record, letter)
+
+    return put_for_any

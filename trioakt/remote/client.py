@@ -157,8 +157,11 @@ class Client:
         nodes = self._rng.sample(self._nodes, len(self._nodes)) if self._balancing == "random" else list(self._nodes)
         if self._balancing == "least_loaded":
             nodes.sort(key=lambda node: node.in_flight)
-        linked = {node for node in nodes if self._endpoint.is_linked(node.place)}
-        return sorted(nodes, key=lambda node: node not in linked)
+        linked = [node for node in nodes if self._endpoint.is_linked(node.place)]
+        others = [node for node in nodes if node not in linked]
+        for node in others:
+            self._endpoint.connect(node.place)
+        return linked + others
 
     async def greet(self) -> None:
         """Wait until there is a session with one of the nodes; sessions with the others may follow.

@@ -113,11 +113,12 @@ class Endpoint:
         self._switchboard.house.encode(Value(values))
 
     def is_linked(self, node: str) -> bool:
-        """Return whether there is a session with the node at ``host:port``; if not, let one begin."""
-        peer = self._switchboard.peer_at(node)
-        if peer.session is None:
-            self._switchboard.connect(peer)
-        return peer.session is not None
+        """Return whether there is a session with the node at ``host:port``."""
+        return self._switchboard.peer_at(node).session is not None
+
+    def connect(self, node: str) -> None:
+        """Let a session with the node at ``host:port`` begin, if it can be reached."""
+        self._switchboard.connect(self._switchboard.peer_at(node))
 
     async def _reach(self, node: str, call: Callable[[Peer], Awaitable[str]]) -> str:
         try:

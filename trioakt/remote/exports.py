@@ -7,7 +7,6 @@ from typing import Any
 
 from trioakt.lowlevel import ActorRef, Recipient, TerminationCause, Watch
 
-
 _USER = "/user/"
 
 

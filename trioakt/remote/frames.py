@@ -49,12 +49,15 @@ class Data(msgspec.Struct, tag=3, array_like=True, frozen=True):
 
 
 class Alive(msgspec.Struct, tag=4, array_like=True, frozen=True):
-    """A heartbeat."""
+    """A heartbeat; ``number`` is that of the next frame of records, so that the loss of the last one is noticed."""
+
+    number: int
 
 
 class Goodbye(msgspec.Struct, tag=5, array_like=True, frozen=True):
-    """The session ends; ``answered`` when it answers the other's."""
+    """The session ends; ``answered`` when it answers the other's, ``number`` as in ``Alive``."""
 
+    number: int
     reason: str
     answered: bool
 
@@ -82,9 +85,10 @@ def decode_frame(data: bytes) -> Frame:
         frame: Frame = _decoder.decode(data)
     except (msgspec.DecodeError, msgspec.ValidationError, UnicodeDecodeError, RecursionError) as error:
         raise ProtocolError(f"this is no frame: {error}") from None
-    texts = [value for value in msgspec.structs.astuple(frame) if isinstance(value, str)]
-    if any(len(text) > _LONGEST_TEXT for text in texts):
-        raise ProtocolError("a text in this frame is too long")
+    if isinstance(frame, Hello | Goodbye):
+        texts = [value for value in msgspec.structs.astuple(frame) if isinstance(value, str)]
+        if any(len(text) > _LONGEST_TEXT for text in texts):
+            raise ProtocolError("a text in this frame is too long")
     return frame
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+from msgspec.msgpack import Decoder, Encoder
+
 from trioakt.codec import Codec
-from trioakt.errors import StartError
+from trioakt.errors import CodecError, StartError
 from trioakt.lowlevel import Actor, ActorRef, message, registration
 from trioakt.patterns.worker import MAIN
 from trioakt.remote.exports import Exports
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
     from trioakt.remote.peer import Peer
 
+_encoder, _decoder = Encoder(), Decoder()
+_SCALARS = frozenset({type(None), bool, int, float, str, bytes})
+_ARRAYS = frozenset({*range(0x90, 0xA0), 0xDC, 0xDD})
+"""With what the bytes of a message begin."""
 _OVERHEAD = 4096
 """Bytes of a frame beside the message."""
 
@@ -41,7 +48,8 @@ class House:
         self.system = system
         self.exports = Exports()
         self.names = Names(system, self.exports, incarnation, peer_at)
-        self._codec = Codec(refs=self.names, max_size=max_frame - _OVERHEAD)
+        self._longest = max_frame - _OVERHEAD
+        self._codec = Codec(refs=self.names, max_size=self._longest)
         self._messages: set[type] = set()
         self._kinds: dict[str, Callable[..., Actor]] = {}
 
@@ -52,11 +60,21 @@ class House:
             CodecError: It cannot travel.
         """
         kind = message.__class__
+        if kind in _SCALARS:
+            return self._encode_scalar(message)
         if kind not in self._messages:
             if registration(kind) is None:
                 return self._codec.encode(Value(message))
             self._messages.add(kind)
         return self._codec.encode(message)
+
+    def _encode_scalar(self, value: Any) -> bytes:
+        """Encode what most replies are without the codec: a message is an array, and a scalar is none."""
+        try:
+            body = _encoder.encode(value)
+        except (OverflowError, ValueError):  # an int that is too wide, a text that is none: the codec has its ways
+            return self._codec.encode(Value(value))
+        return body if len(body) <= self._longest else self._codec.encode(Value(value))
 
     def decode(self, body: bytes) -> Any:
         """Return the message or the value.
@@ -64,8 +82,19 @@ class House:
         Raises:
             CodecError: The bytes are none.
         """
+        if body and body[0] not in _ARRAYS:
+            return self._decode_scalar(body)
         decoded = self._codec.decode(body)
         return decoded.value if isinstance(decoded, Value) else decoded
+
+    def _decode_scalar(self, body: bytes) -> Any:
+        try:
+            value: Any = _decoder.decode(body)
+        except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+            raise CodecError(f"this is no value: {error}") from None
+        if value.__class__ not in _SCALARS:
+            raise CodecError("this is no value")
+        return value
 
     def register(self, kind: type[Actor]) -> None:
         """Let other nodes spawn actors of this class here.

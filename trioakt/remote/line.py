@@ -76,7 +76,7 @@ class Line:
                 try:
                     await link.send(frame)
                 except (trio.BrokenResourceError, trio.ClosedResourceError):
-                    hear(self, self.session.lost("the link to it broke"))
+                    hear(self, self.session.lost(self._hung_up()))
                     return
                 except ValueError as error:
                     hear(self, self.session.lost(str(error)))
@@ -97,5 +97,10 @@ class Line:
 
     async def _watch(self, link: Link, hear: Hear) -> None:
         await link.wait_lost()
-        hear(self, self.session.lost("the link to it was lost"))
+        hear(self, self.session.lost(self._hung_up()))
         self.wake.set()
+
+    def _hung_up(self) -> str:
+        """Say that the link to the other node is gone; one that turns this node away does not tell it why."""
+        said = self.session.peer is not None or not self.begun
+        return "the link to it was lost" if said else "it hung up before its hello: is the same cookie there?"

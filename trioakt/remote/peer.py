@@ -122,7 +122,7 @@ class Peer:
         body = self._house.encode(envelope.message)
         self._check_room(to)
         record = records.Tell(to.number, sender, body, self._headers(to, envelope))
-        self._put(to.incarnation, record, _Told(self._house.system, ActorRef(to), envelope))
+        self._put(to.incarnation, record, _Told(self._house.system, to, envelope))
 
     def question(self, to: RemoteRecipient, ask: Ask) -> None:
         """Send a request."""
@@ -133,9 +133,8 @@ class Peer:
         within = ask.deadline - trio.current_time() if ask.deadline < math.inf else math.inf
         chain = chain_of(ask, self._house.names)
         record = records.Question(number, to.number, sender, within, body, self._headers(to, ask), chain)
-        ask.scope = _Canceller(self, number)
-        self._pending[number] = _Asked(ask, to)
-        self._put(to.incarnation, record, self._pending[number])
+        ask.scope = self._pending[number] = asked = _Asked(ask, to, number)
+        self._put(to.incarnation, record, asked)
 
     async def send(self, to: RemoteRecipient, envelope: Envelope) -> None:
         """Send a message and wait until it has been taken in."""
@@ -307,13 +306,13 @@ class _Told:
     """A message that was told: when it was certainly not sent, it is a dead letter."""
 
     system: CoreSystem
-    ref: ActorRef[Any]
+    recipient: RemoteRecipient
     envelope: Envelope
 
     def lost(self, error: ConnectionLostError) -> None:
         if error.outcome == "not_sent":
-            envelope = self.envelope
-            self.system.dead_letter(envelope.message, envelope.sender, self.ref, DeadLetterReason.LINK_LOST)
+            message, sender = self.envelope.message, self.envelope.sender
+            self.system.dead_letter(message, sender, ActorRef(self.recipient), DeadLetterReason.LINK_LOST)
 
 
 @attrs.define
@@ -329,10 +328,14 @@ class _Watched:
 
 @attrs.define
 class _Asked:
-    """A request on its way."""
+    """A request on its way; when its asker gives up, the other node is told."""
 
     ask: Ask
     recipient: RemoteRecipient
+    number: int
+
+    def cancel(self, reason: str | None = None) -> None:
+        self.recipient.peer.cancel(self.number)
 
     def lost(self, error: ConnectionLostError) -> None:
         self.failed(error)
@@ -346,17 +349,6 @@ class _Asked:
             self.recipient.cause = self.recipient.cause or TerminationCause.STOPPED
         if self.ask.pending:
             self.ask.fail(error)
-
-
-@attrs.define
-class _Canceller:
-    """What an ask cancels when its asker gives up: the other node is told."""
-
-    peer: Peer
-    number: int
-
-    def cancel(self, reason: str | None = None) -> None:
-        self.peer.cancel(self.number)
 
 
 class _Call:

@@ -91,10 +91,12 @@ class ProcessActor(Actor):
     async def receive(self, ctx: CoreContext, msg: object) -> None:
         """Say where it is."""
         child = self.plan.child
-        if isinstance(msg, Where) and child is not None:
-            ctx.reply(child.node)
-        else:
+        if not isinstance(msg, Where) or child is None:
             ctx.unhandled()
+        elif self.plan.endpoint.is_linked(child.node):
+            ctx.reply(child.node)
+        else:  # this life is about to fail, and the next one will know
+            ctx.stash()
 
     async def _watch(self, ctx: CoreContext, child: Child) -> None:
         async with trio.open_nursery() as nursery:

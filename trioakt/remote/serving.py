@@ -156,7 +156,7 @@ class Serving:
         except CodecError as error:
             self._failed(question.id, error)
             return
-        deadline = trio.current_time() + question.within
+        deadline = math.inf if question.within == math.inf else trio.current_time() + question.within
         ask = ServedAsk(message, sender, deadline, to, lambda value, error: self._end(question.id, value, error))
         ask.chain = question.chain
         self._asked[question.id] = ask

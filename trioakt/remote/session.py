@@ -141,10 +141,10 @@ class Session:
             challenge,
             b"" if answers is None else answers.session,
         )
-        self._hello = msgspec.structs.replace(hello, seal=_seal(rules.cookie, hello))
+        self._hello = sealed(hello, rules.cookie)
         self._theirs: Hello | None = None
         self._control: deque[bytes] = deque([encode_frame(self._hello)])
-        self._records: deque[tuple[msgspec.Raw, Any]] = deque()
+        self._records: deque[tuple[msgspec.Raw, int, Any]] = deque()
         self._waiting = 0
         self._sent = 0
         self._expected = 0
@@ -169,7 +169,12 @@ class Session:
     @property
     def unsent(self) -> list[Any]:
         """What was given with the records that have not been sent, and with those that were waiting at the end."""
-        return [given for _, given in self._records]
+        return [given for _, _, given in self._records]
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is something to send now."""
+        return bool(self._control) or (self.state is SessionState.OPEN and bool(self._records))
 
     def put(self, record: msgspec.Raw, given: Any = None) -> None:
         """Send a record, as soon as the session is open; the order is kept.
@@ -178,8 +183,9 @@ class Session:
             record: As ``pack`` makes it.
             given: Whatever shall be found in ``unsent`` should the session end before.
         """
-        self._records.append((record, given))
-        self._waiting += len(memoryview(record))
+        size = len(memoryview(record))
+        self._records.append((record, size, given))
+        self._waiting += size
 
     def leave(self, reason: str) -> None:
         """Say goodbye after all records; the session closes with the answer, or by silence."""
@@ -187,7 +193,7 @@ class Session:
             self.state = SessionState.LEAVING
             while (frame := self._next_records()) is not None:
                 self._control.append(frame)
-            self._control.append(encode_frame(Goodbye(reason, answered=False)))
+            self._control.append(encode_frame(Goodbye(self._sent, reason, answered=False)))
 
     def next_frame(self, now: float) -> bytes | None:
         """Return the next frame for the link, or ``None`` when nothing is to be sent."""
@@ -195,7 +201,7 @@ class Session:
         if frame is None and self.state is SessionState.OPEN:
             frame = self._next_records()
         if frame is None and self._speaks and now >= self._spoken + self._rules.heartbeat:
-            frame = encode_frame(Alive())
+            frame = encode_frame(Alive(self._sent))
         if frame is not None:
             self._spoken = now
         return frame
@@ -204,10 +210,11 @@ class Session:
         batch: list[msgspec.Raw] = []
         size = 0
         while self._records and len(batch) < _BATCH:
-            more = len(memoryview(self._records[0][0]))
+            record, more, _ = self._records[0]
             if batch and size + more > self._rules.max_frame // 2:
                 break
-            batch.append(self._records.popleft()[0])
+            self._records.popleft()
+            batch.append(record)
             size += more
         if not batch:
             return None
@@ -265,9 +272,10 @@ class Session:
                 return self._proven(frame)
             case SessionState.OPEN | SessionState.LEAVING, Data():
                 return self._records_came(frame)
-            case SessionState.PROVING | SessionState.OPEN | SessionState.LEAVING, Alive():
-                pass
-            case SessionState.OPEN | SessionState.LEAVING, Goodbye():
+            case SessionState.PROVING | SessionState.OPEN | SessionState.LEAVING, Alive(number):
+                self._check_number(number)
+            case SessionState.OPEN | SessionState.LEAVING, Goodbye(number):
+                self._check_number(number)
                 return self._left(frame)
             case _:
                 raise ProtocolError(f"a {type(frame).__name__} while {self.state.value}")
@@ -276,7 +284,7 @@ class Session:
     def _greeted(self, theirs: Hello) -> None:
         if theirs.protocol != PROTOCOL:
             raise ProtocolError(f"it speaks version {theirs.protocol} of the protocol, this node version {PROTOCOL}")
-        if not hmac.compare_digest(theirs.seal, _seal(self._rules.cookie, theirs)):
+        if not hmac.compare_digest(theirs.seal, sealed(theirs, self._rules.cookie).seal):
             raise ProtocolError("it does not hold the same cookie")
         first, second = (self._hello, theirs) if theirs.answers else (theirs, self._hello)
         if not second.system or first.system not in (second.system, ANY_SYSTEM):
@@ -299,16 +307,19 @@ class Session:
         return [Opened(self.peer)]
 
     def _records_came(self, data: Data) -> list[SessionEvent]:
-        if data.number != self._expected:
-            raise ProtocolError(f"frame {data.number} came in the place of {self._expected}")
+        self._check_number(data.number)
         if self._waiting > _UNREAD:
             raise ProtocolError(f"it sends, and does not read the {self._waiting} bytes that wait for it")
         self._expected += 1
         return [Received(data.records)]
 
+    def _check_number(self, number: int) -> None:
+        if number != self._expected:
+            raise ProtocolError(f"frame {number} came in the place of {self._expected}")
+
     def _left(self, goodbye: Goodbye) -> list[SessionEvent]:
         if not goodbye.answered:
-            self._control.append(encode_frame(Goodbye("", answered=True)))
+            self._control.append(encode_frame(Goodbye(self._sent, "", answered=True)))
         return self._close(goodbye.reason or "it has left")
 
     def _close(self, reason: str, error: ProtocolError | None = None) -> list[SessionEvent]:
@@ -320,9 +331,10 @@ class Session:
         return [Closed(reason, error)]
 
 
-def _seal(cookie: bytes, hello: Hello) -> bytes:
-    """Return what shows that whoever has made a hello holds the cookie; it says nothing of who sends it now."""
-    return hmac.digest(cookie, encode_frame(msgspec.structs.replace(hello, seal=b"")), hashlib.sha256)
+def sealed(hello: Hello, cookie: bytes) -> Hello:
+    """Return a hello with what shows that its maker holds the cookie; it does not show who sends it now."""
+    bare = msgspec.structs.replace(hello, seal=b"")
+    return msgspec.structs.replace(bare, seal=hmac.digest(cookie, encode_frame(bare), hashlib.sha256))
 
 
 def _code(cookie: bytes, prover: Hello, verifier: Hello) -> bytes:

@@ -60,6 +60,7 @@ class Switchboard:
         self._patience: dict[str, float] = {}
         self._us: Identity
         self._nursery: trio.Nursery
+        self._listener: Listener
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Listen and keep the sessions, until cancelled; says that it has started when it can be reached."""
@@ -68,6 +69,7 @@ class Switchboard:
             system.node = remote.advertise or listener.address.partition("://")[2]
             name = ANY_SYSTEM if self._guest else system.name
             self._us = Identity(name, remote.node or system.name, system.node, self._incarnation)
+            self._listener = listener
             async with trio.open_nursery() as self._nursery:
                 task_status.started()
                 await self._receive(listener)
@@ -91,11 +93,9 @@ class Switchboard:
                     line = self._pipes.get(pipe)
                     if line is not None:
                         self._hear(line, line.session.receive(data, trio.current_time()))
-                        line.wake.set()
-                    else:
-                        line = self._greeted(pipe, data)
-                    if line is None or line.gone.is_set():
-                        self._pipes.pop(pipe, None)
+                        if line.session.busy:
+                            line.wake.set()
+                    elif self._greeted(pipe, data) is None:
                         listener.close_pipe(pipe)
                 case PipeClosed(pipe=pipe):
                     line = self._pipes.pop(pipe, None)
@@ -209,12 +209,15 @@ class Switchboard:
 
     def _closed(self, line: Line, closed: Closed) -> None:
         del self._lines[line.session]
+        if line.pipe is not None:
+            self._pipes.pop(line.pipe, None)
+            self._listener.close_pipe(line.pipe)
         line.gone.set()
         line.wake.set()
         peer = line.peer
         if line.serving is not None:
+            peer.closed(closed.reason)  # first, so that nothing more is put into this session
             line.serving.close()
-            peer.closed(closed.reason)
             self._publish(LinkLost, line.address, closed.reason)
             return
         if closed.error is not None:

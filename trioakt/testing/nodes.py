@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import trio
 
 from trioakt import Actor, ActorSystem, Remote
 from trioakt.remote.memory import MemoryNetwork
-from trioakt.testing.witness import Court, Witness
+from trioakt.testing.invariants import Invariants, Observer
 
 _SYSTEM = "simulation"
 _EPOCH = 1_700_000_000.0
@@ -28,7 +28,7 @@ class _Node:
     kinds: tuple[type[Actor], ...]
     options: dict[str, Any]
     system: ActorSystem
-    witness: Witness
+    observer: Observer
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     started: bool = False
     ended: trio.Event = attrs.field(factory=trio.Event)
@@ -43,13 +43,13 @@ class SimulatedNodes:
         rng: Where a scenario takes its own chance from, so that the seed decides about it too.
     """
 
-    def __init__(self, nursery: trio.Nursery, seeds: Random, court: Court) -> None:
+    def __init__(self, nursery: trio.Nursery, seeds: Random, invariants: Invariants) -> None:
         self.rng = Random(seeds.getrandbits(64))
         self._seeds = seeds
         self._entropy = Random(seeds.getrandbits(64)).randbytes
         self._network = MemoryNetwork(Random(seeds.getrandbits(64)))
         self._nursery = nursery
-        self._court = court
+        self._invariants = invariants
         self._nodes: dict[str, _Node] = {}
         self._hosts: dict[ActorSystem, str] = {}
         self._scenario = trio.CancelScope()
@@ -82,7 +82,7 @@ class SimulatedNodes:
         """
         run = self._running(node)
         self._note("crash", run.host)
-        run.witness.fall_silent()
+        run.observer.crashed()
         run.scope.cancel()
         self._network.crash(run.host)
         await run.ended.wait()
@@ -141,6 +141,7 @@ class SimulatedNodes:
         Raises:
             Exception: What the scenario has raised, or a node that has failed.
         """
+        seconds = 0.0
         with self._scenario:
             await scenario(self, *args)
             seconds = trio.current_time()
@@ -155,8 +156,8 @@ class SimulatedNodes:
         self.delay(0.0, 0.0)
         self.heal()
         await trio.sleep(_SETTLING)
-        for witness in self._court.witnesses:
-            witness.check_asks()
+        for observer in self._invariants.observers:
+            observer.check_asks()
 
     async def _close(self) -> None:
         self._note("end")
@@ -164,18 +165,18 @@ class SimulatedNodes:
             node.system.shutdown()
         for node in self._nodes.values():
             await node.ended.wait()
-        for witness in self._court.witnesses:
-            witness.check_end()
+        for observer in self._invariants.observers:
+            observer.check_end()
         left = self._network.statistics()
         if left.listeners or left.links:
-            self._court.accuse(f"left behind: {left.listeners} listeners, {left.links} links")
+            self._invariants.report(f"left behind: {left.listeners} listeners, {left.links} links")
 
     async def _start(self, host: str, kinds: tuple[type[Actor], ...], options: dict[str, Any]) -> ActorSystem:
         remote = Remote(
             f"mem://{host}:1", node=host, kinds=kinds, transport=self._network.transport(host), entropy=self._entropy
         )
-        witness = self._court.call(host, f"{host}:1")
-        extensions = (witness, *options.get("extensions", ()))
+        observer = self._invariants.observe(host, f"{host}:1")
+        extensions = (observer, *options.get("extensions", ()))
         system = ActorSystem(
             _SYSTEM,
             remote=remote,
@@ -183,7 +184,7 @@ class SimulatedNodes:
             wall_clock=_wall_clock,
             **{**options, "extensions": extensions},
         )
-        node = self._nodes[host] = _Node(host, kinds, options, system, witness)
+        node = self._nodes[host] = _Node(host, kinds, options, system, observer)
         self._hosts[system] = host
         self._note("start", host)
         await self._nursery.start(self._run, node, name=host)
@@ -192,7 +193,7 @@ class SimulatedNodes:
     async def _run(self, node: _Node, *, task_status: trio.TaskStatus[None]) -> None:
         """Be the task of a node."""
         try:
-            with node.scope, node.system.events.listen(node.witness.hear):
+            with node.scope, node.system.events.listen(node.observer.hear):
                 async with node.system:
                     node.started = True
                     task_status.started()
@@ -206,10 +207,8 @@ class SimulatedNodes:
 
     def _failed(self, node: _Node, error: Exception) -> None:
         """End the scenario, as a node has failed; one that crashes may see its listener closed before it is gone."""
-        if node.scope.cancel_called and isinstance(error, ExceptionGroup):
-            _, rest = error.split(trio.ClosedResourceError)
-            if rest is None:
-                return
+        if node.scope.cancel_called and all(isinstance(each, trio.ClosedResourceError) for each in _members(error)):
+            return
         self._failure = self._failure or error
         self._scenario.cancel()
 
@@ -231,7 +230,15 @@ class SimulatedNodes:
         return None if nodes is None else (self._host(nodes[0]), self._host(nodes[1]))
 
     def _note(self, what: str, whom: str = "", detail: str = "") -> None:
-        self._court.trace.note("", what, whom, detail)
+        self._invariants.trace.note("", what, whom, detail)
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    """Return the exceptions in a group, and in the groups in it."""
+    if not isinstance(error, BaseExceptionGroup):
+        return [error]
+    group = cast("BaseExceptionGroup[BaseException]", error)
+    return [member for each in group.exceptions for member in _members(each)]
 
 
 def _wall_clock() -> float:

@@ -11,9 +11,9 @@ import trio
 from trio.testing import MockClock
 
 from trioakt.testing.chance import repeatable
+from trioakt.testing.invariants import Invariants
 from trioakt.testing.nodes import SimulatedNodes
 from trioakt.testing.trace import TraceEntry
-from trioakt.testing.witness import Court
 
 
 @attrs.frozen
@@ -39,8 +39,8 @@ class Simulation:
     """Runs scenarios with several nodes in one thread, on virtual time and a network in memory.
 
     From the seed come the order in which tasks run, the delays and losses of the network, the ids and challenges of the
-    nodes, the ``rng`` of each system and that of the scenario. A scenario that leaves nothing else to chance, no thread,
-    no clock on the wall and no other source of randomness, does the same each time.
+    nodes, the ``rng`` of each system and that of the scenario. A scenario that leaves nothing to any other chance, to
+    threads or to the real time does the same each time.
 
     Args:
         seed: Any number.
@@ -67,13 +67,13 @@ class Simulation:
             raise
 
     async def _run(self, seeds: Random, scenario: Any, args: tuple[object, ...]) -> SimulationResult:
-        court = Court()
+        invariants = Invariants()
         before = trio.lowlevel.current_statistics().tasks_living
         failed: Exception | None = None
         seconds = 0.0
         async with trio.open_nursery() as nursery:
             try:
-                seconds = await SimulatedNodes(nursery, seeds, court).play(scenario, args)
+                seconds = await SimulatedNodes(nursery, seeds, invariants).play(scenario, args)
             except Exception as error:
                 failed = error  # it leaves as it is, not inside the nursery's group
             nursery.cancel_scope.cancel()
@@ -81,9 +81,9 @@ class Simulation:
             raise failed
         left = trio.lowlevel.current_statistics().tasks_living - before
         if left:
-            court.accuse(f"left behind: {left} tasks")
+            invariants.report(f"left behind: {left} tasks")
         return SimulationResult(
-            self._seed, tuple(court.trace.entries), court.trace.hash(), tuple(court.violations), seconds
+            self._seed, tuple(invariants.trace.entries), invariants.trace.hash(), tuple(invariants.violations), seconds
         )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import enum
 from hashlib import sha256
-from typing import Any
 
 import attrs
 import trio
 
 from trioakt import ActorRef, Failure, TerminationCause
+from trioakt.lowlevel import Event
 
 _LONGEST = 200
 """Characters of a text in a trace."""
@@ -47,11 +47,11 @@ class Trace:
         """Add what happens now."""
         self.entries.append(TraceEntry(trio.current_time(), node, kind, subject, detail))
 
-    def note_event(self, node: str, here: str, event: Any) -> None:
+    def note_event(self, node: str, here: str, event: Event) -> None:
         """Add an event of a node whose address is ``here``."""
-        details = [_plain(getattr(event, name)) for name in _fields(type(event)) if name not in ("ref", "at")]
-        subject = event.ref.address.removeprefix(here) if hasattr(event, "ref") else ""
-        self.note(node, type(event).__name__, subject, ", ".join(details))
+        names = [field.name for field in attrs.fields(type(event)) if field.name not in ("ref", "at")]
+        details = ", ".join(_plain(getattr(event, name)) for name in names)
+        self.note(node, type(event).__name__, event.ref.address.removeprefix(here), details)
 
     def hash(self) -> str:
         """Return a hash of all of it; equal traces have equal ones, in every process."""
@@ -59,10 +59,6 @@ class Trace:
         for entry in self.entries:
             digest.update(repr(attrs.astuple(entry)).encode())
         return digest.hexdigest()
-
-
-def _fields(kind: type[Any]) -> list[str]:
-    return [field.name for field in attrs.fields(kind)] if attrs.has(kind) else []
 
 
 def _plain(value: object) -> str:

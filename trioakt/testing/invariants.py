@@ -1,4 +1,4 @@
-"""Witnesses of what nodes do in a simulation: they write the trace, and see whether the promises are kept.
+"""What must hold in every simulation; observers in all nodes check it, and write the trace.
 
 Between two actors order and at most once, per session the end of all asks, one session at a time with another node, and
 nothing for the next incarnation of a node that was meant for the one before.
@@ -24,66 +24,71 @@ _MANY = 256
 """Asks that are kept before those that have ended are sorted out."""
 
 
-class Court:
-    """What the witnesses of all nodes know together."""
+class Invariants:
+    """What the observers of all nodes know together."""
 
     def __init__(self) -> None:
         self.trace = Trace()
         self.violations: list[str] = []
-        self.witnesses: list[Witness] = []
-        self._present: dict[str, Witness] = {}
-        self._incarnations: dict[bytes, Witness] = {}
+        self.observers: list[Observer] = []
+        self._present: dict[str, Observer] = {}
+        self._incarnations: dict[bytes, Observer | None] = {}
         self._numbers = count(1)
         self._tasks: WeakKeyDictionary[trio.lowlevel.Task, int] = WeakKeyDictionary()
         self._handled: dict[tuple[Recipient, int], Envelope] = {}
         self._last: dict[tuple[Recipient, int], int] = {}
 
-    def call(self, node: str, address: str) -> Witness:
-        """Return the witness of a node that is about to start at an address."""
-        witness = self._present[address] = Witness(self, node)
-        self.witnesses.append(witness)
-        return witness
+    def observe(self, node: str, address: str) -> Observer:
+        """Return the observer of a node that is about to start at an address."""
+        observer = self._present[address] = Observer(self, node)
+        self.observers.append(observer)
+        return observer
 
-    def accuse(self, text: str) -> None:
-        """Note a broken promise."""
+    def report(self, text: str) -> None:
+        """Note that a promise was broken."""
         self.violations.append(f"{text} (at {trio.current_time():.6f} s)")
 
     def sent(self, ref: ActorRef[Any]) -> str:
-        """Return the mark for a message: its number, the task that sends it, and the incarnation that it is meant for."""
+        """Return the mark for a message: its number, the task that sends it, the incarnation that it is meant for."""
         recipient = ref.recipient
         incarnation = b""
         if isinstance(recipient, RemoteRecipient):
             incarnation = recipient.incarnation
-            self._incarnations.setdefault(incarnation, self._present[recipient.peer.address])
+            self._incarnations.setdefault(incarnation, self._present.get(recipient.peer.address))
         number = next(self._numbers)
         task = self._tasks.setdefault(trio.lowlevel.current_task(), number)
         return f"{number} {task} {incarnation.hex()}"
 
-    def handled(self, witness: Witness, ref: ActorRef[Any], envelope: Envelope, mark: str) -> None:
+    def is_over(self, incarnation: bytes) -> bool:
+        """Return whether an incarnation of a node has ended or crashed."""
+        observer = self._incarnations.get(incarnation)
+        return observer is not None and observer.over
+
+    def handled(self, observer: Observer, ref: ActorRef[Any], envelope: Envelope, mark: str) -> None:
         """Check a message that is about to be handled, maybe once more after it was stashed."""
         number, task, incarnation = mark.split(" ")
         recipient, place = ref.recipient, (ref.recipient, int(number))
         what = f"{type(envelope.message).__name__} to {ref.address}"
         before = self._handled.setdefault(place, envelope)
         if before is not envelope:
-            self.accuse(f"{what} came twice")
-        elif incarnation and self._incarnations[bytes.fromhex(incarnation)] is not witness:
-            self.accuse(f"{what} was meant for another incarnation of the node")
+            self.report(f"{what} came twice")
+        elif incarnation and self._incarnations[bytes.fromhex(incarnation)] is not observer:
+            self.report(f"{what} was meant for another incarnation of the node")
         elif _in_order(recipient):
             last = self._last.get((recipient, int(task)), 0)
             if int(number) < last:
-                self.accuse(f"{what} came after one that was sent later")
+                self.report(f"{what} came after one that was sent later")
             self._last[recipient, int(task)] = max(last, int(number))
 
 
-class Witness(Instrument):
+class Observer(Instrument):
     """Sees what one run of a node does, from its start to its end or its crash."""
 
-    def __init__(self, court: Court, node: str) -> None:
-        self._court = court
+    def __init__(self, invariants: Invariants, node: str) -> None:
+        self._invariants = invariants
+        self.over = False
         self._node = node
         self._system: CoreSystem
-        self._silent = False
         self._sessions: set[str] = set()
         self._asks: dict[Ask, None] = {}
         self._many = _MANY
@@ -92,6 +97,10 @@ class Witness(Instrument):
         """Hear that the node starts."""
         self._system = system
 
+    def closed(self, system: CoreSystem) -> None:
+        """Hear that it has ended."""
+        self.over = True
+
     def sending(self, ref: ActorRef[Any], envelope: Envelope, headers: dict[str, str]) -> None:
         """Put a mark on a message."""
         if isinstance(envelope, Ask) and envelope.asked:
@@ -99,27 +108,27 @@ class Witness(Instrument):
             if len(self._asks) > self._many:
                 self._asks = {ask: None for ask in self._asks if ask.pending}
                 self._many = max(_MANY, 2 * len(self._asks))
-        headers[_MARK] = self._court.sent(ref)
+        headers[_MARK] = self._invariants.sent(ref)
 
     def handling(
         self, ref: ActorRef[Any], kind: str, envelope: Envelope, headers: dict[str, str]
     ) -> AbstractContextManager[None]:
         """Check a message by its mark."""
         mark = headers.get(_MARK)
-        if mark is not None and not self._silent:
-            self._court.handled(self, ref, envelope, mark)
-            self._court.trace.note(self._node, "handling", ref.path, type(envelope.message).__name__)
+        if mark is not None and not self.over:
+            self._invariants.handled(self, ref, envelope, mark)
+            self._invariants.trace.note(self._node, "handling", ref.path, type(envelope.message).__name__)
         return nullcontext()
 
     def hear(self, event: Any) -> None:
         """Take down an event."""
-        if self._silent:
+        if self.over:
             return
-        self._court.trace.note_event(self._node, self._system.address, event)
+        self._invariants.trace.note_event(self._node, self._system.address, event)
         match event:
             case LinkUp(address=address):
                 if address in self._sessions:
-                    self._court.accuse(f"{self._node} has two sessions with {address}")
+                    self._invariants.report(f"{self._node} has two sessions with {address}")
                 self._sessions.add(address)
             case LinkLost(address=address):
                 self._sessions.discard(address)
@@ -127,33 +136,34 @@ class Witness(Instrument):
             case _:
                 pass
 
-    def fall_silent(self) -> None:
+    def crashed(self) -> None:
         """Say nothing more: the node has crashed, and what it still does is of no account."""
-        self._silent = True
+        self.over = True
         self._sessions.clear()
 
     def check_asks(self) -> None:
-        """See that nobody waits for an actor that has ended."""
+        """See that nobody waits for a node that is no more."""
         for ask in self._asks:
-            if ask.pending and ask.target is not None and not ask.target.is_alive:
-                self._accuse(ask, f"waits for {ask.target.address}, which has ended")
+            target = ask.target
+            if ask.pending and isinstance(target, RemoteRecipient) and self._invariants.is_over(target.incarnation):
+                self._report(ask, f"waits for {target.address}, whose node is no more")
 
     def check_end(self) -> None:
         """See that the node, which has ended, has left no ask and no session."""
         for ask in self._asks:
             if ask.pending:
-                self._accuse(ask, "has never ended")
+                self._report(ask, "has never ended")
         for address in sorted(self._sessions):
-            self._court.accuse(f"{self._node} has ended, and not its session with {address}")
+            self._invariants.report(f"{self._node} has ended, and not its session with {address}")
 
     def _check_asks_of(self, address: str) -> None:
         for ask in self._asks:
             target = ask.target
             if ask.pending and isinstance(target, RemoteRecipient) and target.peer.address == address:
-                self._accuse(ask, f"waits for {target.address}, and the link there is lost")
+                self._report(ask, f"waits for {target.address}, and the link there is lost")
 
-    def _accuse(self, ask: Ask, text: str) -> None:
-        self._court.accuse(f"an ask of {self._node}, {type(ask.message).__name__}, {text}")
+    def _report(self, ask: Ask, text: str) -> None:
+        self._invariants.report(f"an ask of {self._node}, {type(ask.message).__name__}, {text}")
 
 
 def _in_order(recipient: Recipient) -> bool:
