@@ -132,7 +132,9 @@ class Town:
         """Let so many things go wrong, and some of them right again."""
         for _ in range(faults):
             await trio.sleep(self.rng.uniform(0.0, 2.0))
-            fault = self.rng.choice([self.cut, self.sim.heal, self.lose, self.slow, self.crash, self.restart])
+            fault = self.rng.choice(
+                [self.cut, self.sim.heal, self.lose, self.slow, self.crash, self.restart, self.renew]
+            )
             done = fault()
             if done is not None:
                 await done
@@ -155,9 +157,16 @@ class Town:
 
     async def restart(self) -> None:
         if self.down:
-            node = await self.sim.restart(self.down.pop())
-            await self.settle_in(node)
-            self.nodes.append(node)
+            await self.start_again(self.down.pop())
+
+    async def renew(self) -> None:
+        if len(self.nodes) > 1:
+            await self.start_again(self.nodes.pop(0))
+
+    async def start_again(self, node: ActorSystem) -> None:
+        again = await self.sim.restart(node)
+        await self.settle_in(again)
+        self.nodes.append(again)
 
     # --------------------------------------------------------------------- afterwards
 
@@ -171,9 +180,17 @@ class Town:
         await trio.sleep(RECOVERY)
         self.truth.check_guards()
         for node in self.nodes:
+            self.check_watchers(node)
             for other in self.nodes:
                 if other is not node:
                     await node.spawn_on(other.address, Citizen, name=f"citizen-{next(self.numbers)}")
+
+    def check_watchers(self, node: ActorSystem) -> None:
+        """See that an actor has no more watchers for other nodes than there are other nodes."""
+        for cell in node.cells():
+            watchers = [each for each in cell.watchers or () if type(each).__name__ == "_Watcher"]
+            if len(watchers) >= len(self.nodes):
+                self.truth.broken.append(f"{cell.address} has {len(watchers)} watchers of other nodes")
 
 
 async def scenario(sim: SimulatedNodes, truth: Truth) -> None:
