@@ -30,7 +30,7 @@ def is_installed(package: str) -> bool:
 
 
 WITH_PEERS = ["subject", *(["pykka_threads"] if is_installed("pykka") else [])]
-NEEDS = {"observability": "opentelemetry.sdk", "persistence": "cattrs"}
+NEEDS = {"observability": "opentelemetry.sdk", "persistence": "cattrs", "remote": "pynng"}
 MEASURABLE = {name: each for name, each in FIGURES.items() if is_installed(NEEDS.get(each.suite, "trioakt"))}
 
 
@@ -66,9 +66,9 @@ def test_each_contender_of_a_figure_can_measure_it(figure: Figure) -> None:
     assert {each for each in modules(figure) if figure.workload not in workloads(figure.suite, each)} == set()
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the harness as its users do."""
-    command = [sys.executable, "-m", "benchmarks.run", *arguments]
+def run(*arguments: str, module: str = "run") -> subprocess.CompletedProcess[str]:
+    """Run the harness as its users do, or another module of it."""
+    command = [sys.executable, "-m", f"benchmarks.{module}", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -83,6 +83,21 @@ def test_a_quick_run_measures_each_contender_of_what_is_named_and_judges_nothing
     }
     assert "| topic, actors: 10 " in done.stdout
     assert " yes " not in done.stdout
+
+
+def test_what_goes_to_another_process_is_measured_beside_the_bare_wire(tmp_path: Path) -> None:
+    done = run("remote-tell-64", "remote-ask-64-tls", "--quick", "--json", str(tmp_path / "results.json"))
+    assert done.returncode == 0, done.stderr
+    figures = json.loads((tmp_path / "results.json").read_text())["figures"]
+    assert [sorted(figure["medians"]) for figure in figures.values()] == [["floor", "trioakt"]] * 2
+
+
+def test_two_processes_under_load_do_not_grow() -> None:
+    done = run("remote.soak", "soak", "4", module="worker")
+    assert done.returncode == 0, done.stderr
+    measured = json.loads(done.stdout)
+    assert min(measured[each] for each in ("told", "asked", "given up", "spawned")) > 0
+    assert max(measured["grown here"], measured["grown there"]) < 10e6
 
 
 def test_a_name_that_stands_for_nothing_is_refused() -> None:

@@ -43,10 +43,10 @@ class Worker(Actor):
                 ctx.reply(os.getpid())
             case Pid():
                 ctx.reply(os.getpid())
-            case Leave(None):
-                ctx.stop()
             case Leave(code):
-                os._exit(code)
+                if code is not None:
+                    os._exit(code)
+                ctx.stop()
             case _:
                 ctx.unhandled()
 

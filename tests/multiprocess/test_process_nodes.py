@@ -18,6 +18,7 @@ import trio
 from tests.multiprocess.kinds import Block, Broken, Leave, Pid, Worker
 from tests.multiprocess.processes import PATIENCE, NodeProcess
 from tests.patterns.test_processes import gone
+from tests.remote.test_nng import Authority
 from trioakt import (
     Actor,
     ActorRef,
@@ -78,13 +79,15 @@ async def test_at_the_end_of_the_block_its_actors_stop_and_the_process_is_gone(t
 
 
 async def test_a_cancelled_block_ends_the_process_too() -> None:
+    pids: list[int] = []
     with trio.CancelScope() as scope:
         async with worker_node(stop_grace=0.2) as (_, node):
+            pids.append(node.pid)
             worker = await node.spawn(Worker)
             worker.tell(Block(1e6))
             await trio.sleep(0.1)
             scope.cancel()
-    await gone(node.pid)
+    await gone(pids[0])
 
 
 @pytest.mark.parametrize(
@@ -142,10 +145,20 @@ async def test_nothing_secret_can_be_read_where_processes_are_listed() -> None:
             assert COOKIE.encode().hex().encode() not in listed
 
 
+async def test_it_has_the_certificate_of_its_parent(tmp_path: Path) -> None:
+    tls = Authority(tmp_path).tls("b", "127.0.0.1")
+    remote = Remote("tls+tcp://127.0.0.1:0", node="b", tls=tls)
+    async with (
+        ActorSystem("bank", remote=remote) as system,
+        system.open_process_node("worker", kinds=[Worker]) as node,
+    ):
+        assert await (await node.spawn(Worker)).ask(Pid()) == node.pid
+
+
 async def test_a_kind_that_cannot_be_imported_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = tmp_path / "vanishing.py"
     module.write_text("from trioakt import Actor\nclass Ghost(Actor): pass\n")
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     ghost: type[Actor] = importlib.import_module("vanishing").Ghost
     module.unlink()
@@ -183,32 +196,26 @@ async def test_what_cannot_be_is_refused_before_anything_starts() -> None:
 
 
 @asynccontextmanager
-async def program(end: str, state: str, last_words: Path) -> AsyncGenerator[trio.Process]:
-    """Run the program; at the end of the block the process of its node must be gone, or go."""
+async def program(*args: str) -> AsyncGenerator[trio.Process]:
+    """Run a program in a session of its own, and kill it at the end."""
     process = await trio.lowlevel.open_process(
-        [sys.executable, "-m", "tests.multiprocess.parent", end, state, str(last_words)],
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        start_new_session=True,
+        [sys.executable, *args], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
     )
     try:
-        said = NodeProcess(process)
-        child = int(await said.line())
-        descriptor = os.pidfd_open(child)
-        try:
-            await said.expect("ready")
+        with trio.fail_after(PATIENCE):
             yield process
-            with trio.fail_after(PATIENCE):
-                await trio.lowlevel.wait_readable(descriptor)
-        finally:
-            os.close(descriptor)
     finally:
         process.kill()
         await process.wait()
         for stream in (process.stdout, process.stderr):
             assert stream is not None
             await stream.aclose()
+
+
+async def last_errors(process: trio.Process) -> str:
+    """Return what a program and its processes write to standard error, once all of them have ended."""
+    assert process.stderr is not None
+    return b"".join([chunk async for chunk in process.stderr]).decode()
 
 
 async def wait(process: trio.Process) -> None:
@@ -247,9 +254,31 @@ async def test_however_its_parent_ends_so_does_it(
     end: str, act: Callable[[trio.Process], Awaitable[None]], state: str, tmp_path: Path
 ) -> None:
     word = tmp_path / "word"
-    async with program(end, state, word) as process:
+    async with program("-m", "tests.multiprocess.parent", end, state, str(word)) as process:
+        said = NodeProcess(process)
+        child = int(await said.line())
+        await said.expect("ready")
         await act(process)
-    assert word.exists() == (state == "idle")
+        errors = await last_errors(process)
+        await gone(child)
+    assert ("said on standard error" in errors) == word.exists() == (state == "idle")
+
+
+async def test_a_program_that_begins_its_work_when_it_is_imported_is_told_so(tmp_path: Path) -> None:
+    script = tmp_path / "unguarded.py"
+    script.write_text(
+        "import trio\n"
+        "from trioakt import Actor, ActorSystem, Remote\n"
+        "class Mine(Actor): pass\n"
+        "async def main():\n"
+        "    async with ActorSystem('bank', remote=Remote()) as system:\n"
+        "        async with system.open_process_node('mine', kinds=[Mine]): pass\n"
+        "trio.run(main)\n"
+    )
+    async with program(str(script)) as process:
+        errors = await last_errors(process)
+    assert "let it begin its work below `if __name__ == '__main__':`" in errors
+    assert "StartError" in errors
 
 
 async def test_a_process_that_ends_by_itself_says_how(caplog: pytest.LogCaptureFixture) -> None:

@@ -143,9 +143,10 @@ class Unsendable:
 async def test_what_cannot_be_is_refused_before_anything_starts(
     factory: Any, args: tuple[Any, ...], options: dict[str, Any], error: type[Exception], text: str
 ) -> None:
+    settings: dict[str, Any] = {"processes": 2, **options}
     async with ActorSystem("bank", remote=Remote()) as system:
         with pytest.raises(error, match=text):
-            await system.spawn_router(factory, *args, **{"processes": 2, **options})
+            await system.spawn_router(factory, *args, **settings)
         assert system.actors() == ()
 
 

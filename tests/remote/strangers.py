@@ -12,7 +12,7 @@ import trio
 from trioakt.errors import ProtocolError
 from trioakt.remote.frames import Data, Frame, Hello, decode_frame, encode_frame
 from trioakt.remote.records import AnyRecord, Shapes, decode_record, encode_record
-from trioakt.remote.session import Closed, Identity, Received, Rules, Session, SessionState
+from trioakt.remote.session import Closed, Identity, Opened, Received, Rules, Session, SessionState
 from trioakt.remote.transport import Frame as Arrived
 from trioakt.remote.transport import Link, Listener, PipeClosed, Transport
 
@@ -35,6 +35,7 @@ class Stranger:
     listener: Listener
     frames: list[Frame] = attrs.field(factory=list[Frame])
     turned_out: trio.Event = attrs.field(factory=trio.Event)
+    _heard: trio.Event = attrs.field(factory=trio.Event, init=False)
 
     @property
     def address(self) -> str:
@@ -63,7 +64,7 @@ class Stranger:
         """Wait until the node has sent a frame of a kind."""
         with trio.move_on_after(within):
             while not any(isinstance(frame, kind) for frame in self.frames):
-                await trio.sleep(0.01)
+                await self._heard.wait()
             return True
         return False
 
@@ -72,6 +73,8 @@ class Stranger:
             arrived = await self.listener.receive()
             if isinstance(arrived, Arrived):
                 self.frames.append(decode_frame(arrived.data))
+                self._heard.set()
+                self._heard = trio.Event()
 
     async def _watch(self) -> None:
         await self.link.wait_lost()
@@ -111,6 +114,7 @@ class Member:
     reads: bool = True
     records: list[AnyRecord] = attrs.field(factory=list[AnyRecord])
     closed: Closed | None = None
+    opened: trio.Event = attrs.field(factory=trio.Event)
     over: trio.Event = attrs.field(factory=trio.Event)
 
     async def say(self, *records: AnyRecord | bytes) -> None:
@@ -160,7 +164,9 @@ class Member:
                 self.over.set()
                 continue
             for event in self.session.receive(arrived.data, trio.current_time()):
-                if isinstance(event, Received):
+                if isinstance(event, Opened):
+                    self.opened.set()
+                elif isinstance(event, Received):
                     self.records.extend(map(decode_record, event.records))
                 elif isinstance(event, Closed):
                     self.closed = event
@@ -187,8 +193,7 @@ async def member(
             nursery.start_soon(who._live)
             nursery.start_soon(who._watch)
             with trio.move_on_after(2):
-                while session.state is not SessionState.OPEN and not who.over.is_set():
-                    await trio.sleep(0.01)
+                await who.opened.wait()
             if session.state is not SessionState.OPEN:
                 nursery.cancel_scope.cancel()
                 raise ProtocolError("it was not let in")

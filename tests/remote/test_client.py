@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -13,6 +14,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.remote.nodes import Meet, Net, Ping, Server, Slow, nodes
+from tests.remote.test_nng import Authority
 from trioakt import (
     ActorNotFoundError,
     ActorSystem,
@@ -131,6 +133,7 @@ async def test_requests_go_where_the_fewest_are_under_way(autojump_clock: MockCl
 async def test_a_node_that_is_gone_is_passed_over_and_used_again_when_it_is_back(autojump_clock: MockClock) -> None:
     async with nodes("a", "b") as net, client_of(net, "a", "b") as client:
         await crew(net)
+        await trio.sleep(1)
         net.crash("a")
         await trio.sleep(5)
         for _ in range(10):
@@ -212,6 +215,14 @@ async def test_a_client_belongs_to_the_system_that_it_met_first(autojump_clock: 
         assert sorted(map(len, logs)) == [0, 10]
 
 
+async def test_a_closed_client_makes_no_more_calls(autojump_clock: MockClock) -> None:
+    async with nodes("a") as net:
+        async with client_of(net, "a") as client:
+            pass
+        with pytest.raises(RuntimeError, match="closed"):
+            await client.ask(ADA, Ping())
+
+
 @pytest.mark.parametrize("addresses", [[], ["127.0.0.1:4041"], ["tcp://here"], ["tcp://a:1", "tls+tcp://b:1"]])
 async def test_bad_addresses_are_refused(addresses: list[str]) -> None:
     with pytest.raises(ValueError, match="address"):
@@ -242,6 +253,20 @@ async def test_a_script_reaches_a_system_over_real_sockets() -> None:
         ada = await system.spawn(Server, name="ada")
         assert await trio.to_thread.run_sync(script) == ["pong script", "pong ", True]
         ada.kill()
+
+
+async def test_a_client_with_a_certificate_is_let_in_under_its_name(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    remote = Remote("tls+tcp://127.0.0.1:0", node="b", tls=authority.tls("b", "127.0.0.1"))
+    tls = authority.tls("web", "127.0.0.1")
+    async with ActorSystem("bank", remote=remote) as system:
+        await system.spawn(Server, name="ada")
+        address = f"tls+tcp://{system.node}"
+        async with open_client([address], tls=tls, node="web") as client:
+            assert await client.ask(ADA, Ping()) == "pong "
+        with pytest.raises(NodeUnreachableError):
+            async with open_client([address], tls=tls, node="somebody"):
+                pass
 
 
 def test_a_script_is_told_that_nobody_is_there() -> None:

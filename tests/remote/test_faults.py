@@ -207,3 +207,19 @@ async def test_a_node_that_calls_itself_otherwise_says_how_to_reach_it(autojump_
         with pytest.raises(NodeUnreachableError, match="calls itself elsewhere:1"):
             await net.systems["a"].resolve(ADA)
         assert trio.current_time() - begun < 1
+
+
+async def test_what_is_given_up_before_there_is_a_session_is_not_sent(autojump_clock: MockClock) -> None:
+    log: list[Any] = []
+    async with nodes("a", "b") as net:
+        ref = await meet(net, log)
+        net.network.partition({"a"}, {"b"})
+        await trio.sleep(5)
+        net.network.heal()
+        net.network.delay(1.0, 1.0)
+        await trio.sleep(6)
+        with trio.move_on_after(0.1) as scope:
+            await ref.send(1)
+        assert scope.cancelled_caught
+        assert await ref.ask(Ping()) == "pong "
+    assert log == [Ping()]

@@ -26,7 +26,7 @@ from trioakt import ActorRef, ActorSystem, Bounded, OneForOne, PoisonPill, Trioa
 from trioakt.testing import SimulatedNodes, Simulation
 
 SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200"))
-BATCH = 50
+BATCH = 25
 PATIENCE = 60.0
 """Seconds in which every ask has to end by itself."""
 
@@ -183,7 +183,8 @@ class Town:
             self.check_watchers(node)
             for other in self.nodes:
                 if other is not node:
-                    await node.spawn_on(other.address, Citizen, name=f"citizen-{next(self.numbers)}")
+                    with trio.fail_after(PATIENCE):
+                        await node.spawn_on(other.address, Citizen, name=f"citizen-{next(self.numbers)}")
 
     def check_watchers(self, node: ActorSystem) -> None:
         """See that an actor has no more watchers for other nodes than there are other nodes."""

@@ -63,6 +63,11 @@ class Client:
         self._nodes = [_Node(place) for place in places]
         self._balancing = balancing
         self._rng = rng
+        self._closed = False
+
+    def close(self) -> None:
+        """Make no more calls."""
+        self._closed = True
 
     async def lookup(self, path: str) -> ActorRef[Any]:
         """Return the actor that lives at a path of a node now.
@@ -73,6 +78,7 @@ class Client:
         Raises:
             ActorNotFoundError: Nobody lives there, on the node that was chosen.
             NodeUnreachableError: No node can be reached.
+            RuntimeError: The client is closed.
         """
         return await self._try(lambda place: self._find(place, path))
 
@@ -87,7 +93,7 @@ class Client:
         up.
 
         Raises:
-            ActorNotFoundError, NodeUnreachableError: As ``lookup``.
+            ActorNotFoundError, NodeUnreachableError, RuntimeError: As ``lookup``.
             ConnectionLostError: The node was lost meanwhile: the request may have been handled.
             ActorFailedError, NoReplyError, ...: As ``ActorRef.ask``.
         """
@@ -101,7 +107,7 @@ class Client:
         """Look an actor up, and wait until its mailbox has taken a message.
 
         Raises:
-            ActorNotFoundError, NodeUnreachableError: As ``lookup``.
+            ActorNotFoundError, NodeUnreachableError, RuntimeError: As ``lookup``.
             ConnectionLostError: The node was lost meanwhile: the message may have arrived.
             ActorStoppedError, CodecError: As ``ActorRef.send``.
         """
@@ -117,7 +123,7 @@ class Client:
         Raises:
             StartError: It did not start, or the node has not registered the class.
             NameTakenError: An actor at the top of that node has this name.
-            NodeUnreachableError: As ``lookup``.
+            NodeUnreachableError, RuntimeError: As ``lookup``.
             ConnectionLostError: The node was lost meanwhile: the actor may have been spawned.
             CodecError: An argument cannot travel.
             ValueError: It is a bad name.
@@ -138,6 +144,8 @@ class Client:
 
     async def _try(self, call: Callable[[str], Awaitable[T]]) -> T:
         """Make a call to one node after the other, until one can be reached."""
+        if self._closed:
+            raise RuntimeError("the client is closed")
         errors: list[Exception] = []
         for node in self._in_order():
             try:
@@ -228,7 +236,10 @@ async def open_client(
         await system.nursery.start(endpoint.run)
         client = Client(endpoint, dict.fromkeys(match["place"] for match in found), balancing, rng or Random())
         await client.greet()
-        yield client
+        try:
+            yield client
+        finally:
+            client.close()
 
 
 class SyncClient:

@@ -20,8 +20,8 @@ class Hello(msgspec.Struct, tag=1, array_like=True, frozen=True):
     """The first frame on every link: who dials, and what it wants proven.
 
     ``answers`` is the session of the hello that this one answers, empty in the first hello of the two. Everything in it
-    is a claim until a proof has been checked. ``seal`` is a code over the rest that takes the cookie to make: who does not
-    hold it costs nothing.
+    is a claim until a proof has been checked. ``seal`` is a code over the rest that takes the cookie to make: who does
+    not hold it is not answered.
     """
 
     protocol: int

@@ -183,8 +183,12 @@ class Peer:
 
     def cancel(self, number: int) -> None:
         """Say that nobody waits for this answer any more."""
-        if self._pending.pop(number, None) is not None and self.session is not None:
+        if self._pending.pop(number, None) is None:
+            return
+        if self.session is not None:
             self._put(self.incarnation, records.Cancel(number), None)
+        else:  # it has not left, and will not
+            self._early = [each for each in self._early if getattr(each[1], "id", 0) != number]
 
     def put(self, record: AnyRecord) -> None:
         """Send a record of the present session; without one it means nothing any more."""

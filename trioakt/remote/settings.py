@@ -33,6 +33,11 @@ def _fits(instance: Remote, attribute: attrs.Attribute[Any], value: Tls | None) 
         raise ValueError(f"tls=Tls(...) and listen='tls+tcp://...' go together, got listen={instance.listen!r}")
 
 
+def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: bytes | None) -> None:
+    if value is not None and not value:
+        raise ValueError("an empty cookie keeps nobody out: give none, or a long one")
+
+
 def _two_heartbeats(instance: Remote, attribute: attrs.Attribute[Any], value: float) -> None:
     if value < 2 * instance.heartbeat:
         raise ValueError(f"suspicion must be at least two heartbeats, got {value!r}")
@@ -74,7 +79,7 @@ class Remote:
     listen: str = attrs.field(default="tcp://127.0.0.1:0", validator=_url)
     node: str | None = attrs.field(default=None, kw_only=True)
     advertise: str | None = attrs.field(default=None, kw_only=True, validator=_not_everywhere)
-    cookie: bytes | None = attrs.field(default=None, kw_only=True, converter=_bytes, repr=False)
+    cookie: bytes | None = attrs.field(default=None, kw_only=True, converter=_bytes, validator=_not_empty, repr=False)
     tls: Tls | None = attrs.field(default=None, kw_only=True, validator=_fits)
     kinds: tuple[type[Any], ...] = attrs.field(default=(), kw_only=True, converter=tuple[type[Any], ...])
     heartbeat: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.gt(0))

@@ -34,7 +34,6 @@ class Invariants:
         self._present: dict[str, Observer] = {}
         self._incarnations: dict[bytes, Observer | None] = {}
         self._numbers = count(1)
-        self._tasks: WeakKeyDictionary[trio.lowlevel.Task, int] = WeakKeyDictionary()
         self._handled: dict[tuple[Recipient, int], Envelope] = {}
         self._last: dict[tuple[Recipient, int], int] = {}
 
@@ -48,16 +47,16 @@ class Invariants:
         """Note that a promise was broken."""
         self.violations.append(f"{text} (at {trio.current_time():.6f} s)")
 
-    def sent(self, ref: ActorRef[Any]) -> str:
-        """Return the mark for a message: its number, the task that sends it, the incarnation that it is meant for."""
-        recipient = ref.recipient
-        incarnation = b""
-        if isinstance(recipient, RemoteRecipient):
-            incarnation = recipient.incarnation
-            self._incarnations.setdefault(incarnation, self._present.get(recipient.peer.address))
-        number = next(self._numbers)
-        task = self._tasks.setdefault(trio.lowlevel.current_task(), number)
-        return f"{number} {task} {incarnation.hex()}"
+    def number(self) -> int:
+        """Return the next number."""
+        return next(self._numbers)
+
+    def aim(self, recipient: Recipient) -> str:
+        """Return the incarnation that a message is meant for, and take note of which that is."""
+        if not isinstance(recipient, RemoteRecipient):
+            return ""
+        self._incarnations.setdefault(recipient.incarnation, self._present.get(recipient.peer.address))
+        return recipient.incarnation.hex()
 
     def is_over(self, incarnation: bytes) -> bool:
         """Return whether an incarnation of a node has ended or crashed."""
@@ -65,7 +64,10 @@ class Invariants:
         return observer is not None and observer.over
 
     def handled(self, observer: Observer, ref: ActorRef[Any], envelope: Envelope, mark: str) -> None:
-        """Check a message that is about to be handled, maybe once more after it was stashed."""
+        """Check a message that is about to be handled, maybe once more after it was stashed.
+
+        Its mark is its number, that of the task that has sent it, and the incarnation that it was meant for.
+        """
         number, task, incarnation = mark.split(" ")
         recipient, place = ref.recipient, (ref.recipient, int(number))
         what = f"{type(envelope.message).__name__} to {ref.address}"
@@ -90,6 +92,7 @@ class Observer(Instrument):
         self._node = node
         self._system: CoreSystem
         self._sessions: set[str] = set()
+        self._tasks: WeakKeyDictionary[trio.lowlevel.Task, int] = WeakKeyDictionary()
         self._asks: dict[Ask, None] = {}
         self._many = _MANY
 
@@ -108,7 +111,9 @@ class Observer(Instrument):
             if len(self._asks) > self._many:
                 self._asks = {ask: None for ask in self._asks if ask.pending}
                 self._many = max(_MANY, 2 * len(self._asks))
-        headers[_MARK] = self._invariants.sent(ref)
+        number = self._invariants.number()
+        task = self._tasks.setdefault(trio.lowlevel.current_task(), number)
+        headers[_MARK] = f"{number} {task} {self._invariants.aim(ref.recipient)}"
 
     def handling(
         self, ref: ActorRef[Any], kind: str, envelope: Envelope, headers: dict[str, str]

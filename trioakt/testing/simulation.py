@@ -69,12 +69,14 @@ class Simulation:
     async def _run(self, seeds: Random, scenario: Any, args: tuple[object, ...]) -> SimulationResult:
         invariants = Invariants()
         before = trio.lowlevel.current_statistics().tasks_living
-        failed: Exception | None = None
+        failed: BaseException | None = None
         seconds = 0.0
         async with trio.open_nursery() as nursery:
             try:
                 seconds = await SimulatedNodes(nursery, seeds, invariants).play(scenario, args)
-            except Exception as error:
+            except (trio.Cancelled, KeyboardInterrupt):
+                raise
+            except BaseException as error:
                 failed = error  # it leaves as it is, not inside the nursery's group
             nursery.cancel_scope.cancel()
         if failed is not None:
