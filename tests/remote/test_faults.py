@@ -216,7 +216,7 @@ async def test_what_is_given_up_before_there_is_a_session_is_not_sent(autojump_c
         net.network.partition({"a"}, {"b"})
         await trio.sleep(5)
         net.network.heal()
-        net.network.delay(1.0, 1.0)
+        net.network.delay(0.3, 0.3)
         await trio.sleep(6)
         with trio.move_on_after(0.1) as scope:
             await ref.send(1)
