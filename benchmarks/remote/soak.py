@@ -23,6 +23,8 @@ from trioakt import Actor, ActorRef, ActorSystem, Context, Remote, Request, mess
 NAME = "soak"
 ASKERS = 20
 BURST = 1000
+PATIENCE = 30.0
+"""Seconds that a process may be too busy to say that it is alive."""
 WARM_UP = 0.25
 """The part of the time after which memory counts."""
 SAMPLES = 8
@@ -107,7 +109,7 @@ async def soak(seconds: float) -> Measured:
     done: Counter[str] = Counter()
     async with (
         open_servers(__name__, 1, tls=False) as ((node,), _),
-        ActorSystem(NAME, remote=Remote()) as system,
+        ActorSystem(NAME, remote=Remote(suspicion=PATIENCE)) as system,
         trio.open_nursery() as nursery,
     ):
         keepers = {"here": await system.spawn(Keeper), "there": await system.resolve(f"{node}/user/keeper")}
@@ -132,7 +134,7 @@ async def _least(keepers: dict[str, ActorRef[Any]], seconds: float) -> dict[str,
 
 async def serve() -> None:
     """Be the other process."""
-    async with ActorSystem(NAME, remote=Remote(kinds=[Server])) as system:
+    async with ActorSystem(NAME, remote=Remote(kinds=[Server], suspicion=PATIENCE)) as system:
         await system.spawn(Keeper, name="keeper")
         await system.spawn(Sleeper, name="sleeper")
         await serve_until_orphaned(system.address)

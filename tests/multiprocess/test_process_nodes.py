@@ -155,18 +155,30 @@ async def test_it_has_the_certificate_of_its_parent(tmp_path: Path) -> None:
         assert await (await node.spawn(Worker)).ask(Pid()) == node.pid
 
 
-async def test_a_kind_that_cannot_be_imported_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = tmp_path / "vanishing.py"
-    module.write_text("from trioakt import Actor\nclass Ghost(Actor): pass\n")
+@pytest.mark.parametrize(
+    ("in_the_process", "complaint", "init_timeout"),
+    [
+        ("raise ValueError('not today')", "ValueError: not today", PATIENCE),
+        ("import os; os._exit(7)", "exit code 7", PATIENCE),
+        ("import time; time.sleep(1e6)", "longer than 1.0 s", 1.0),
+    ],
+)
+async def test_a_process_that_cannot_import_its_kinds_is_gone_with_a_word(
+    in_the_process: str, complaint: str, init_timeout: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
-    ghost: type[Actor] = importlib.import_module("vanishing").Ghost
-    module.unlink()
+    name = f"difficult_{abs(hash(in_the_process))}"
+    (tmp_path / f"{name}.py").write_text(
+        f"import sys\nfrom trioakt import Actor\nif 'pytest' not in sys.modules: {in_the_process}\n"
+        "class Difficult(Actor): pass\n"
+    )
+    kind: type[Actor] = importlib.import_module(name).Difficult
     async with ActorSystem("bank", remote=Remote()) as system:
         with pytest.raises(StartError) as caught:
-            async with system.open_process_node("worker", kinds=[ghost]):
+            async with system.open_process_node("worker", kinds=[kind], init_timeout=init_timeout):
                 pass
-        assert "ModuleNotFoundError: No module named 'vanishing'" in str(caught.value.__cause__)
+        assert complaint in str(caught.value.__cause__)
         assert system.actors() == ()
 
 

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import attrs
+import msgspec
 import trio
 
 from trioakt.errors import ProtocolError
@@ -68,7 +69,8 @@ class Stranger:
             return True
         return False
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Take what the node sends."""
         while True:
             arrived = await self.listener.receive()
             if isinstance(arrived, Arrived):
@@ -76,7 +78,8 @@ class Stranger:
                 self._heard.set()
                 self._heard = trio.Event()
 
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
+        """See that the node has closed the link."""
         await self.link.wait_lost()
         self.turned_out.set()
 
@@ -88,8 +91,8 @@ async def stranger(transport: Transport, at: str, node: str) -> AsyncGenerator[S
         link = await transport.dial(node)
         who = Stranger(link, listener)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(who._listen)
-            nursery.start_soon(who._watch)
+            nursery.start_soon(who.listen)
+            nursery.start_soon(who.watch)
             yield who
             nursery.cancel_scope.cancel()
         await link.aclose()
@@ -120,7 +123,7 @@ class Member:
     async def say(self, *records: AnyRecord | bytes) -> None:
         """Send records, or whatever stands in the place of records, in one frame."""
         for each in records:
-            self.session.put(each if isinstance(each, bytes) else encode_record(each))  # type: ignore[arg-type]
+            self.session.put(msgspec.Raw(each) if isinstance(each, bytes) else encode_record(each))
         await self.move()
 
     async def say_frame(self, frame: Frame | bytes) -> None:
@@ -150,12 +153,14 @@ class Member:
                 self.over.set()
                 return
 
-    async def _live(self) -> None:
+    async def keep_talking(self) -> None:
+        """Send signs of life."""
         while not self.over.is_set():
             await self.move()
             await trio.sleep(0.1)
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Take what the node sends."""
         while True:
             arrived = await self.listener.receive()
             if not self.reads:
@@ -172,7 +177,8 @@ class Member:
                     self.closed = event
             await self.move()
 
-    async def _watch(self) -> None:
+    async def watch(self) -> None:
+        """See that the node has closed the link."""
         await self.link.wait_lost()
         self.over.set()
 
@@ -189,9 +195,9 @@ async def member(
         session = Session(us, rules, session=name.encode() * 3, challenge=b"c" * 32, now=trio.current_time())
         who = Member(session, await transport.dial(node), listener)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(who._listen)
-            nursery.start_soon(who._live)
-            nursery.start_soon(who._watch)
+            nursery.start_soon(who.listen)
+            nursery.start_soon(who.keep_talking)
+            nursery.start_soon(who.watch)
             with trio.move_on_after(2):
                 await who.opened.wait()
             if session.state is not SessionState.OPEN:

@@ -8,12 +8,13 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.core.actors import collected
+from tests.core.actors import Recorder, collected
 from tests.remote.nodes import Net, Ping, Server, Slow, nodes
 from trioakt import (
     ActorRef,
     ActorStoppedError,
     ConnectionLostError,
+    Context,
     DeadLetter,
     DeadLetterReason,
     NodeUnreachableError,
@@ -223,3 +224,25 @@ async def test_what_is_given_up_before_there_is_a_session_is_not_sent(autojump_c
         assert scope.cancelled_caught
         assert await ref.ask(Ping()) == "pong "
     assert log == [Ping()]
+
+
+async def test_last_hooks_of_a_node_that_ends_at_once_find_that_nothing_gets_out(autojump_clock: MockClock) -> None:
+    outcomes: list[Any] = []
+
+    async def try_to_send(ctx: Context, ref: ActorRef) -> None:
+        ref.tell(Ping("lost"))
+        for attempt in (ref.ask(Ping("ask")), ref.send(Ping("send"))):
+            try:
+                await attempt
+            except ConnectionLostError as error:
+                outcomes.append(error.outcome)
+
+    async with nodes("a", "b") as net:
+        ref = await meet(net)
+        one = net.systems["a"]
+        await one.spawn(lambda: Recorder(post_stop=lambda ctx: try_to_send(ctx, ref)))
+        with collected(one, DeadLetter) as letters:
+            net.crash("a")
+            await trio.sleep(10)
+    assert outcomes == ["not_sent", "not_sent"]
+    assert Ping("lost") in [letter.message for letter in letters]

@@ -131,9 +131,11 @@ BY_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     list[str]: st.lists(TEXTS, max_size=3),
     tuple[str, str, str] | None: st.none() | st.tuples(TEXTS, TEXTS, TEXTS),
 }
-RECORDS = st.one_of(
-    st.builds(kind, **{name: BY_TYPE[annotation] for name, annotation in typing.get_type_hints(kind).items()})
-    for kind in typing.get_args(records.AnyRecord)
+RECORDS: st.SearchStrategy[Any] = st.one_of(
+    *(
+        st.builds(kind, **{name: BY_TYPE[annotation] for name, annotation in typing.get_type_hints(kind).items()})
+        for kind in typing.get_args(records.AnyRecord)
+    )
 )
 SHAPES = [bytes(encode_record(each)) for each in (records.Tell(1, "", b"x", {}), records.Find(1, "/user/ada"))]
 

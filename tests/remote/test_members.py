@@ -293,7 +293,7 @@ async def test_the_guardian_is_out_of_reach_even_for_who_was_given_its_ref(autoj
     async with nodes("a", "b", cookie=COOKIE) as (one, other):
         await other.spawn(Teller, name="teller")
         teller = await one.resolve("trioakt://bank@b:1/user/teller")
-        guardian = await teller.ask(Ping())
+        guardian: Any = await teller.ask(Ping())
         guardian.kill()
         guardian.stop()
         await trio.sleep(1)
@@ -334,3 +334,13 @@ async def test_refs_to_ever_new_nodes_leave_nothing_behind(autojump_clock: MockC
         await trio.sleep(1)
         gc.collect()
         assert sum(isinstance(each, Peer) for each in gc.get_objects()) < 100
+
+
+async def test_who_asks_too_much_at_once_is_turned_out(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trioakt.remote.serving._MOST", 100)
+    async with wild() as scene:
+        await scene.eve.say(records.Tell(scene.number, "", encode(Slow(1)), {}))
+        await scene.eve.say(*(records.Send(n, scene.number, "", encode(Ping()), {}) for n in range(101)))
+        await scene.is_turned_out()

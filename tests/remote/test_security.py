@@ -28,6 +28,7 @@ from trioakt import (
 from trioakt.codec import Codec
 from trioakt.remote.frames import Alive, Hello, Proof, encode_frame
 from trioakt.remote.links import LinkLost, LinkRefused, LinkUp
+from trioakt.remote.nng import NngTransport
 from trioakt.remote.session import Rules, sealed
 
 ADA = "trioakt://bank@b:1/user/ada"
@@ -111,6 +112,24 @@ def _speak_without_certificate(port: int) -> None:
             return
 
 
+@pytest.mark.parametrize(
+    "address", [f"127.0.0.1:{'9' * 30}", "127.0.0.1:65536", "a..b:1", "\0:1", "é" * 200 + ":1", ""]
+)
+async def test_an_address_that_cannot_be_is_no_more_than_refused(authority: Authority, address: str) -> None:
+    async with (
+        secure("b", authority.tls("b", "127.0.0.1")) as honest,
+        secure("c", authority.tls("c", "127.0.0.1")) as friend,
+    ):
+        ada = await honest.spawn(Server, name="ada")
+        url = f"tls+tcp://{honest.address.partition('@')[2]}"
+        transport = NngTransport(tls=authority.tls("eve", "127.0.0.1"))
+        async with stranger(transport, "tls+tcp://127.0.0.1:0", url) as eve:
+            with trio.fail_after(20):
+                await eve.say(eve.hello(COOKIE, address=address))
+                await eve.turned_out.wait()
+                assert await (await friend.resolve(ada.address)).ask(Ping("on")) == "pong on"
+
+
 # ---------------------------------------------------------------------------- strangers
 
 
@@ -147,13 +166,13 @@ async def test_an_overheard_hello_cannot_be_made_over(autojump_clock: MockClock,
 async def test_who_has_taken_over_an_address_and_an_old_hello_gets_no_further_than_the_proof(
     autojump_clock: MockClock,
 ) -> None:
-    for answer in (lambda proof: proof, lambda _: Proof(b""), lambda _: Proof(b"\0" * 32)):
+    for answer in (None, Proof(b""), Proof(b"\0" * 32)):
         async with intruded() as (_, honest, eve):
             with collected(honest, LinkRefused, LinkUp) as seen:
                 await eve.say(eve.hello(COOKIE))
                 assert await eve.hears(Proof)
                 proof = next(frame for frame in eve.frames if isinstance(frame, Proof))
-                await eve.say(answer(proof))
+                await eve.say(answer or proof)
                 await eve.turned_out.wait()
             assert [type(event) for event in seen] == [LinkRefused]
             assert "cookie" in seen[0].reason
@@ -250,7 +269,7 @@ async def test_a_flood_of_overheard_hellos_is_bounded_and_passes(autojump_clock:
                     nursery.start_soon(knock, net, f"eve-{number}", COOKIE)
                 await trio.sleep(0.5)
                 assert sum("too many" in event.reason for event in refused) == 300 - 64
-                assert await honest.resolve("trioakt://bank@a:1/user/ada")
+                assert (await honest.resolve("trioakt://bank@a:1/user/ada")).is_alive
                 nursery.cancel_scope.cancel()
         await honest.spawn(Server, name="ada")
         await trio.sleep(5)

@@ -51,7 +51,7 @@ class Line:
         try:
             with trio.move_on_after(rules.suspicion):
                 self.link = await transport.dial(url)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, OverflowError) as error:  # the address is what the other node says
             hear(self, self.session.lost(f"it cannot be reached: {error}"))
             return
         link = self.link

@@ -42,6 +42,8 @@ _FULL = 64 * 2**20
 """Bytes of records that may wait for one node."""
 _EARLY = 10_000
 """Records that may wait for a session to begin."""
+PENDING = 100_000
+"""Answers that may be waited for from one node."""
 
 _ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
     kind.__name__: kind
@@ -205,7 +207,8 @@ class Peer:
             self._lines.wake(session)
 
     def _check_room(self, to: RemoteRecipient) -> None:
-        if len(self._early) >= _EARLY or (self.session is not None and self.session.waiting > _FULL):
+        waiting = 0 if self.session is None else self.session.waiting
+        if len(self._pending) >= PENDING or len(self._early) >= _EARLY or waiting > _FULL:
             raise MailboxFullError(f"too much waits for the link to {self.address}", to.path)
 
     def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
@@ -235,23 +238,15 @@ class Peer:
                 self._pending.pop(getattr(record, "id", 0), None)
                 letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
 
-    def answered(self, number: int, value: Any) -> None:
-        """Take the answer to a request; one that nobody waits for is dropped."""
+    def answered(self, number: int, value: Any, *, asked: bool) -> None:
+        """Take an answer, to a request or to something else; one that nobody waits for is dropped."""
         waiting = self._pending.get(number)
-        if isinstance(waiting, _Call):
-            raise ProtocolError("a reply to what was no request")
-        if waiting is not None:
-            del self._pending[number]
-            waiting.answered(value)
-
-    def done(self, number: int, ref: str) -> None:
-        """Hear that something has been done, with the text of the ref that came of it."""
-        waiting = self._pending.get(number)
-        if isinstance(waiting, _Asked):
-            raise ProtocolError("a request that is done and has no reply")
-        if waiting is not None:
-            del self._pending[number]
-            waiting.answered(ref)
+        if waiting is None:
+            return
+        if isinstance(waiting, _Asked) != asked:
+            raise ProtocolError("an answer that does not fit its question")
+        del self._pending[number]
+        waiting.answered(value)
 
     def failed(self, number: int, error: TrioaktError) -> None:
         """Take an error for an answer."""

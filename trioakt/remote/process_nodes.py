@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 import trio
 
-from trioakt.errors import StartError
+from trioakt.errors import RemoteActorError
 from trioakt.lowlevel import Actor, ActorRef, Address, Request, SpawnOptions
 from trioakt.patterns.processes import how_it_ended, main_module
 from trioakt.patterns.worker import HEADER
@@ -93,7 +93,7 @@ class ProcessActor(Actor):
         child = self.plan.child
         if not isinstance(msg, Where) or child is None:
             ctx.unhandled()
-        elif self.plan.endpoint.is_linked(child.node):
+        elif child.process.returncode is None and self.plan.endpoint.is_linked(child.node):
             ctx.reply(child.node)
         else:  # this life is about to fail, and the next one will know
             ctx.stash()
@@ -271,7 +271,8 @@ async def _set_up(process: trio.Process, stream: trio.SocketStream, setup: Setup
     """Tell the process what it is, and wait until it is that.
 
     Raises:
-        StartError: It did not become that.
+        trio.BrokenResourceError: It has ended before.
+        RemoteActorError: What it raised.
     """
     data = setup.to_bytes()
     answer = b""
@@ -279,12 +280,12 @@ async def _set_up(process: trio.Process, stream: trio.SocketStream, setup: Setup
         await stream.send_all(HEADER.pack(len(data)) + data)
         answer = await _receive(stream, *HEADER.unpack(await _receive(stream, HEADER.size)))
     if not answer:
-        raise StartError(f"the process has ended before it had started: {how_it_ended(await process.wait())}")
+        end = how_it_ended(await process.wait())
+        raise trio.BrokenResourceError(f"the process has ended before it had started: {end}")
     report = Report.from_bytes(answer)
     if report.failure is not None:
-        type_name, text, traceback = report.failure
-        error = StartError(f"the process did not start: {type_name}: {text}")
-        error.add_note(f"In the process:\n{traceback}")
+        error = RemoteActorError(*report.failure)
+        error.add_note(f"In the process:\n{error.traceback_text}")
         raise error
     return report
 

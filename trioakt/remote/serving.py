@@ -37,7 +37,7 @@ from trioakt.lowlevel import (
 )
 from trioakt.remote import records
 from trioakt.remote.chains import LONGEST, ChainedAsk, check_chain
-from trioakt.remote.peer import error_of, failure_of
+from trioakt.remote.peer import PENDING, error_of, failure_of
 from trioakt.remote.records import AnyRecord, decode_record
 from trioakt.remote.shapes import check_shapes
 
@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 _USER = "/user/"
 """What lives above is not for others."""
+_MOST = 2 * PENDING
+"""Questions of another node that may be on hand: more than it may ask, as it hears of an answer a little later."""
 _ORDERS: dict[str, Signal] = {"stop": Stop(), "kill": Kill(), "poison": PoisonPill(), "reinstate": Reinstate()}
 
 
@@ -86,7 +88,7 @@ class Serving:
             case records.Failed() as failed:
                 peer.failed(failed.id, error_of(failed))
             case records.Done(id=number, ref=ref):
-                peer.done(number, ref)
+                peer.answered(number, ref, asked=False)
             case records.Cancel(id=number):
                 self._cancel(number)
             case records.Send(id=number) as send:
@@ -193,7 +195,7 @@ class Serving:
         except CodecError as error:
             self._peer.failed(number, error)
         else:
-            self._peer.answered(number, value)
+            self._peer.answered(number, value, asked=True)
 
     # ----------------------------------------------------------------- what takes time
 
@@ -238,6 +240,8 @@ class Serving:
     def _check_id(self, number: int) -> None:
         if number in self._asked or number in self._running:
             raise ProtocolError(f"the number {number} for two questions")
+        if len(self._asked) + len(self._running) >= _MOST:
+            raise ProtocolError(f"more than {_MOST} questions at once")
 
     # ------------------------------------------------------------------------- watching
 

@@ -30,6 +30,7 @@ _STRANGERS = 64
 """Sessions of others that may be on their way to being open; beyond it nobody new is let in."""
 _PATIENCE = (0.1, 5.0)
 """Seconds after which a node that could not be reached is tried again: at first, and at most."""
+_ENDED = "this node has ended"
 _FAREWELL = 1.0
 """Seconds that the goodbyes at the end may take."""
 
@@ -58,6 +59,7 @@ class Switchboard:
         self._pipes: dict[Pipe, Line] = {}
         self._failures: dict[str, tuple[int, float]] = {}
         self._patience: dict[str, float] = {}
+        self._ended = False
         self._us: Identity
         self._nursery: trio.Nursery
         self._listener: Listener
@@ -70,9 +72,14 @@ class Switchboard:
             name = ANY_SYSTEM if self._guest else system.name
             self._us = Identity(name, remote.node or system.name, system.node, self._incarnation)
             self._listener = listener
-            async with trio.open_nursery() as self._nursery:
-                task_status.started()
-                await self._receive(listener)
+            try:
+                async with trio.open_nursery() as self._nursery:
+                    task_status.started()
+                    await self._receive(listener)
+            finally:  # actors may outlast it, in their last hooks
+                self._ended = True
+                for peer in tuple(self._peers.values()):
+                    peer.closed(_ENDED)
 
     async def take_leave(self) -> None:
         """Say goodbye to all other nodes, and wait until they have heard it, or a second."""
@@ -222,17 +229,14 @@ class Switchboard:
             return
         if closed.error is not None:
             self._publish(LinkRefused, line.address, closed.reason)
-        if peer.session is None and not any(each.begun for each in self._lines_to(line.address)):
-            self._gave_up(line, closed.reason)
-
-    def _gave_up(self, line: Line, reason: str) -> None:
-        """Act on a session that did not come about; what somebody began who has not proven it harms no node."""
-        if not line.begun:
-            if line.peer.is_wanted:
-                self._reach(line.peer)
-        elif not self._lines_to(line.address):
+        others = self._lines_to(line.address)
+        if peer.session is not None or any(each.begun for each in others):
+            return
+        if line.begun and not others:
             self._put_off(line.address)
-            line.peer.closed(reason)
+            peer.closed(closed.reason)
+        elif not line.begun and peer.is_wanted:  # whoever it was, it was no proof that the node is out of reach
+            self._reach(peer)
 
     # --------------------------------------------------------------- what peers need
 
@@ -254,7 +258,9 @@ class Switchboard:
 
     def connect(self, peer: Peer) -> None:
         """Begin a session with a peer, unless one is on its way or it could not be reached a moment ago."""
-        if not self._lines_to(peer.address):
+        if self._ended:
+            peer.closed(_ENDED)
+        elif not self._lines_to(peer.address):
             self._reach(peer)
 
     def _reach(self, peer: Peer) -> None:
