@@ -10,7 +10,18 @@ import pytest
 
 import trioakt
 
-HEAVY = ["anyio", "cattrs", "cronsim", "h11", "httpx", "loguru", "msgspec", "opentelemetry", "prometheus_client", "pynng"]
+HEAVY = [
+    "anyio",
+    "cattrs",
+    "cronsim",
+    "h11",
+    "httpx",
+    "loguru",
+    "msgspec",
+    "opentelemetry",
+    "prometheus_client",
+    "pynng",
+]
 
 
 def test_the_public_names_are_sorted_and_unique() -> None:

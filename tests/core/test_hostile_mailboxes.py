@@ -9,7 +9,7 @@ import pytest
 from tests.core.actors import Do, Recorder
 from tests.core.crew import Question, echo
 from tests.core.watching import ended
-from trioakt import ActorFailedError, ActorSystem, Context, Priority
+from trioakt import ActorFailedError, ActorSystem, Context, Directive, OneForOne, Priority
 
 
 def no_order(msg: Any) -> NoReturn:
@@ -45,8 +45,12 @@ async def test_a_request_that_could_not_be_forwarded_can_still_be_answered() -> 
 async def test_a_watcher_that_has_no_mailbox_fails_alone() -> None:
     async with ActorSystem("test") as system:
         watched = await system.spawn(Recorder)
-        watcher = await system.spawn(lambda: Recorder(pre_start=lambda ctx: ctx.watch(watched)), mailbox=no_mailbox)
+        watcher = await system.spawn(
+            lambda: Recorder(pre_start=lambda ctx: ctx.watch(watched)),
+            mailbox=no_mailbox,
+            supervision=OneForOne(default=Directive.STOP),
+        )
         watched.stop()
         await ended(watched)
-        assert watcher.statistics().failures == 1
+        assert not watcher.is_alive
         assert await (await system.spawn(Recorder)).ask(Do(lambda ctx: "works")) == "works"

@@ -202,8 +202,12 @@ async def test_several_instruments_are_entered_in_order_and_left_in_reverse() ->
 
 
 async def test_what_an_observed_handler_returns_is_ignored_as_that_of_any_other() -> None:
+    def handle(ctx: Context, msg: Question) -> Any:
+        ctx.reply(msg.text)
+        return 42
+
     async with ActorSystem("test", extensions=[Recorder()]) as system:
-        ref = await system.spawn_func(lambda ctx, msg: ctx.reply(msg) or 42)
+        ref = await system.spawn_func(handle)
         assert await ref.ask(Question("yes")) == "yes"
         assert ref.statistics().failures == 0
 
@@ -237,19 +241,24 @@ async def test_an_instrument_that_fails_at_the_end_of_an_ask_harms_nobody(
         assert scope.cancelled_caught
     assert [outcome for _, outcome, _ in failing.outcomes] == [AskOutcome.REPLIED, AskOutcome.GIVEN_UP]
     assert other.outcomes == failing.outcomes
-    assert caplog.messages == ["an instrument failed at the end of an ask to /user/$answer-1: ValueError: no more ink"] * 2
+    assert (
+        caplog.messages == ["an instrument failed at the end of an ask to /user/$answer-1: ValueError: no more ink"] * 2
+    )
 
 
 async def test_of_several_asks_each_one_ends_once_when_one_is_refused(autojump_clock: MockClock) -> None:
+    async def sleep(ctx: Context, msg: object) -> None:
+        await trio.sleep(1)
+
     recorder = Recorder()
     async with ActorSystem("test", extensions=[recorder]) as system:
-        full = await system.spawn_func(lambda ctx, msg: trio.sleep(1), mailbox=Bounded(1))
+        full = await system.spawn_func(sleep, mailbox=Bounded(1))
         for number in range(2):
             full.tell(number)
             await settle()
         with pytest.raises(MailboxFullError):
             await ask_all([full], Question())
-    assert recorder.outcomes == [("<lambda>", AskOutcome.FAILED, MailboxFullError)]
+    assert recorder.outcomes == [("sleep", AskOutcome.FAILED, MailboxFullError)]
 
 
 async def test_an_instrument_that_refuses_an_ask_ends_it_for_those_before_it() -> None:

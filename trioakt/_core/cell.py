@@ -110,7 +110,12 @@ class Cell(Life):
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that a watched actor has ended: the news queues behind what that actor had sent."""
-        self._notice(Terminated(ref, cause), ref)
+        try:
+            self._notice(Terminated(ref, cause), ref)
+        except BaseException as error:  # of its own mailbox: that is no fault of the actor that has ended
+            if passes_through(error):
+                raise
+            self.fail(error)
 
     def _notice(self, message: PoisonPill | Terminated, sender: ActorRef | None = None) -> None:
         """Put a notice of the toolkit in its place among the messages; to a closed actor it means nothing any more."""

@@ -114,6 +114,7 @@ class Conversation:
             self._forward(envelope, ref)
 
     def _forward(self, request: Ask, ref: ActorRef[Any]) -> None:
+        before = request.holder, request.target
         request.holder = None
         try:
             if request.waiter is not None and request.sender is not None:
@@ -123,6 +124,9 @@ class Conversation:
         except (DeliveryError, CodecError) as error:  # no fault of this actor's: the asker hears of it
             if request.pending:
                 request.fail(error)
+        except BaseException:  # the mailbox is broken: the request is still in hand
+            request.holder, request.target = before
+            raise
 
     def unhandled(self) -> None:
         """Say that this kind of message is not understood: it becomes a dead letter, and an asker is told."""

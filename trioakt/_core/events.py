@@ -12,6 +12,7 @@ import attrs
 import trio
 
 from trioakt._core.message import TerminationCause
+from trioakt._core.signals import Unwatch, Watch
 from trioakt.errors import MailboxFullError
 from trioakt.supervision import Failure
 
@@ -214,10 +215,17 @@ class EventStream:
             except MailboxFullError:  # its own mailbox says that it may lose events; whoever published is not to blame
                 self.lost += 1
 
-        self._add(ref, tell, kinds)
+        ref.recipient.signal(Watch(self))
+        if ref.is_alive:
+            self._add(ref, tell, kinds)
 
     def unsubscribe_ref(self, ref: ActorRef) -> None:
         """Tell no more events to this actor."""
+        self._remove(ref)
+        ref.recipient.signal(Unwatch(self))
+
+    def terminated(self, ref: ActorRef, cause: TerminationCause) -> None:
+        """Hear that a subscribed actor has ended; the kernel calls this."""
         self._remove(ref)
 
     @contextmanager

@@ -58,5 +58,8 @@ class Instrument:
         return nullcontext()
 
     def asked(self, ref: ActorRef, kind: str, ask: Ask) -> Listener | None:
-        """Hear, in the task of the asker, of a request to ``ref``; what is returned is called once, when it ends."""
+        """Hear, in the task of the asker, of a request to ``ref``; what is returned is called once, when it ends.
+
+        What that raises is logged: it harms neither the asker nor whoever answers.
+        """
         return None

@@ -123,7 +123,7 @@ class Life(Standing):
         """Whether it could be passivated now without anybody missing it: it runs, waits for mail, and nothing else."""
         waits = self.state is State.RUNNING and self.parked is not None and not self.suspended and not self.closed
         busy = self.children or self.senders or (self.turn is not None and self.turn.busy)
-        if not waits or self.depth or busy:
+        if not waits or self.depth or self.stashed or busy:
             return False
         return self._possessions is None or not self._possessions.at_work
 

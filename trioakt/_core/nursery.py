@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
-from typing import Any, TypeVarTuple, Unpack
+from typing import Any, TypeVarTuple, Unpack, cast
 
 import trio
 
 from trioakt._core.escapes import passes_through
+from trioakt._core.standing import kind_of
 
 Ts = TypeVarTuple("Ts")
 
@@ -35,7 +36,7 @@ class ActorNursery:
         Raises:
             RuntimeError: This life of the actor is over.
         """
-        self._nursery.start_soon(self._run, self._new_scope(), fn, args, name=name or fn)
+        self._nursery.start_soon(self._run, self._new_scope(), fn, args, name=_name_for(name or fn))
 
     async def start(self, fn: Callable[..., Awaitable[object]], *args: object, name: object = None) -> Any:
         """Start a task and wait until it calls ``task_status.started(value)``; returns the value.
@@ -46,7 +47,7 @@ class ActorNursery:
             RuntimeError: This life of the actor is over, or the task ended without calling ``started``.
         """
         run = partial(self._run_until_started, self._new_scope(), fn, args)
-        return await self._nursery.start(run, name=name or fn)
+        return await self._nursery.start(run, name=_name_for(name or fn))
 
     @property
     def busy(self) -> bool:
@@ -105,6 +106,12 @@ class ActorNursery:
         self._scopes.discard(scope)
         if self._idle is not None and not self._scopes:
             self._idle.set()
+
+
+def _name_for(what: object) -> object:
+    """Return what Trio can name a task by; of other objects it would take the repr, which may raise."""
+    nameable = isinstance(what, str) or hasattr(what, "__qualname__")
+    return what if nameable else kind_of(cast("Callable[..., object]", what))
 
 
 class _Status:

@@ -81,7 +81,7 @@ def check_rest_policy(instance: object, attribute: attrs.Attribute[Any], value: 
     Raises:
         TypeError: It is none.
     """
-    if value is not None and not hasattr(value, "rested"):
+    if value is not None and (isinstance(value, type) or not hasattr(value, "rested")):
         kinds = "Idle(...), AfterMessages(...) or Never()" if attribute.name == "passivation" else "Eviction(...)"
         raise TypeError(f"{attribute.name} must be {kinds}, got {value!r}")
 

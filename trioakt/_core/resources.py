@@ -48,7 +48,7 @@ class Resources:
         """Enter a resource and return its value; what entering raises is raised here. When cancelled, it is left."""
         held = _Held()
         self._held.append(held)
-        self._nursery.start_soon(self._hold, held, resource, name=resource)
+        self._nursery.start_soon(self._hold, held, resource, name=type(resource).__qualname__)
         try:
             await held.decided.wait()
         except BaseException:
@@ -59,7 +59,7 @@ class Resources:
         self._held.remove(held)
         if held.error is None:  # the whole system has been cancelled, and so will be this task
             await trio.lowlevel.checkpoint()
-            raise RuntimeError(f"{resource!r} was not entered: the system has been cancelled")
+            raise RuntimeError(f"a {type(resource).__qualname__} was not entered: the system has been cancelled")
         raise held.error
 
     async def close(self) -> None:

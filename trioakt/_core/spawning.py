@@ -83,11 +83,13 @@ class Spawner:
         """
         parent = self._parent()
         while (cell := parent.children.get(check_name(name))) is not None:
-            if not cell.closed:
-                await trio.lowlevel.checkpoint()
-                await cell.wait_started()
+            if cell.closed:
+                await cell.ref.wait_stopped()
+                continue
+            await trio.lowlevel.checkpoint()
+            await cell.wait_started()
+            if not cell.closed:  # it may have been passivated at this very moment
                 return cell.ref
-            await cell.ref.wait_stopped()
         return await self.spawn(factory, *args, name=name, **options)
 
     async def spawn_func(

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import trio
 
-from trioakt.errors import ActorStoppedError, CodecError, DeliveryError, MailboxFullError, NoReplyError, TrioaktError
+from trioakt.errors import ActorFailedError, ActorStoppedError, CodecError, DeliveryError, NoReplyError, TrioaktError
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Waiting, refuse_cycle
+from trioakt.patterns.telling import lose, tell_or_lose
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreContext, ReplyTo
@@ -17,23 +18,19 @@ if TYPE_CHECKING:
 
 
 def forward(ctx: CoreContext, msg: Any, ref: ActorRef[Any]) -> None:
-    """Pass the message on to one routee; one that is full makes it a dead letter."""
+    """Pass the message on to one routee; one that does not take it harms its sender alone."""
     try:
         ctx.forward(ref)
-    except (MailboxFullError, CodecError) as error:
-        ctx.system.dead_letter(msg, ctx.sender, ref, _reason_of(error))
+    except Exception as error:
+        if ctx.asked:
+            ctx.reply_to.fail(error)
+        else:
+            lose(ctx.system, ref, msg, ctx.sender, error)
 
 
 def tell(ctx: CoreContext, ref: ActorRef[Any], msg: Any) -> None:
-    """Tell one of several routees the message; one that is full makes it a dead letter."""
-    try:
-        ref.tell(msg, sender=ctx.sender)
-    except (MailboxFullError, CodecError) as error:
-        ctx.system.dead_letter(msg, ctx.sender, ref, _reason_of(error))
-
-
-def _reason_of(error: MailboxFullError | CodecError) -> DeadLetterReason:
-    return DeadLetterReason.MAILBOX_FULL if isinstance(error, MailboxFullError) else DeadLetterReason.NOT_ENCODED
+    """Tell one of several routees the message; one that does not take it makes it a dead letter."""
+    tell_or_lose(ctx.system, ref, msg, ctx.sender)
 
 
 def refuse(ctx: CoreContext, msg: Any, error: BaseException | None = None) -> None:
@@ -74,10 +71,17 @@ def put(request: Ask, inner: Any, ref: ActorRef[Any], deadline: float) -> Ask:
         if request.waiter is not None and request.sender is not None:
             refuse_cycle(request.sender, request.waiter, ref.recipient)
         ref.recipient.deliver(slot)
-    except (DeliveryError, CodecError) as error:
+    except Exception as error:
         if slot.pending:
-            slot.fail(error)
+            slot.fail(error if isinstance(error, DeliveryError | CodecError) else _broken(ref, error))
     return slot
+
+
+def _broken(ref: ActorRef[Any], error: Exception) -> ActorFailedError:
+    """Return what an asker gets when the mailbox of a routee raises."""
+    failed = ActorFailedError(f"the mailbox of {ref.path} failed: {type(error).__name__}", ref.path)
+    failed.__cause__ = error
+    return failed
 
 
 class Gathering:
@@ -110,7 +114,12 @@ class Sending:
     async def run(self, request: Ask, handle: ReplyTo) -> None:
         """Answer when each of them has taken the message."""
         for ref in self._refs:
-            await ref.send(self._inner, self._sender)
+            try:
+                await ref.send(self._inner, self._sender)
+            except TrioaktError:
+                raise
+            except Exception as error:
+                raise _broken(ref, error) from error
         handle.reply(None)
 
 

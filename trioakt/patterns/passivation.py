@@ -15,6 +15,8 @@ from trioakt.patterns.rhythm import Agenda
 if TYPE_CHECKING:
     from trioakt.lowlevel import ActorRef, CoreSystem, Standing, TerminationCause
 
+_AT_ONCE = 100
+"""Actors that are passivated before others get their turn."""
 _PATIENCE = 1.0
 """Seconds: an actor that was due but not at rest is looked at again after at least so long."""
 
@@ -30,8 +32,8 @@ def _positive(instance: object, attribute: attrs.Attribute[float], value: object
 class Idle:
     """Passivate an actor that has been at rest for a while; give it as ``passivation=Idle(300.0)``.
 
-    An actor is at rest while it waits for a message and has none, no task of its own runs, it owes no answer and has
-    no children.
+    An actor is at rest while it waits for a message and has none, nor a stashed one, no task of its own runs, it owes
+    no answer and has no children.
 
     Attributes:
         after: Seconds.
@@ -56,7 +58,7 @@ class AfterMessages:
 
     def rested(self, cell: Standing) -> None:
         """Hear that an actor has come to rest; the kernel calls this."""
-        if cell.handled >= self.count:
+        if cell.handled - cell.stashings >= self.count:
             cell.system.service(Passivator).note(cell.ref, 0.0)
 
 
@@ -111,7 +113,11 @@ class Passivator:
             with trio.move_on_at(self._agenda.next_at):
                 await self._changed.wait()
             now = trio.current_time()
-            for _, ref in self._agenda.take(now):
+            for number, (_, ref) in enumerate(self._agenda.take(now), 1):
+                if not number % _AT_ONCE:
+                    await trio.lowlevel.checkpoint()
+                if ref not in self._rested:  # it has ended meanwhile
+                    continue
                 rested, after = self._rested[ref]
                 if rested + after <= now:
                     ref.recipient.signal(PASSIVATE)  # which it heeds if it is at rest: if not, that is for another time

@@ -22,6 +22,7 @@ from trioakt.lowlevel import (
     message,
 )
 from trioakt.patterns import handing
+from trioakt.patterns.passivation import Never
 from trioakt.patterns.routing import Resizer, RoutingStrategy
 
 if TYPE_CHECKING:
@@ -287,7 +288,8 @@ async def spawn_pool(
     def router() -> Actor:
         return _PoolRouter(strategy, pool)
 
-    ref = await spawner.spawn(router, name=name, init_timeout=math.inf)  # that of each routee bounds it
+    # The init_timeout of each routee bounds the start.
+    ref = await spawner.spawn(router, name=name, passivation=Never(), init_timeout=math.inf)
     return RouterRef(ref.recipient)
 
 
@@ -300,7 +302,7 @@ async def spawn_group(
     def router() -> Actor:
         return _Group(strategy, members)
 
-    ref = await spawner.spawn(router, name=name)
+    ref = await spawner.spawn(router, name=name, passivation=Never())
     return GroupRef(ref.recipient)
 
 

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import trio
 
 from trioakt.errors import MailboxFullError
-from trioakt.lowlevel import ActorRestarted, Ask, DeadLetterReason, Envelope, Failure, Watch, check_name
+from trioakt.lowlevel import ActorRef, ActorRestarted, Ask, DeadLetterReason, Envelope, Failure, Watch, check_name
 from trioakt.patterns.clockwork import Clockwork
 from trioakt.patterns.rhythm import Every, Once, Rhythm
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem, TerminationCause
+    from trioakt.lowlevel import Actor, CoreContext, CoreSystem, TerminationCause
     from trioakt.patterns.cron import Cron
 
 _log = logging.getLogger("trioakt")
@@ -323,6 +323,8 @@ class Scheduler:
         context: CoreContext | None,
     ) -> Schedule:
         self.check_thread()
+        if not isinstance(ref, ActorRef):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a schedule tells an actor, by its ref, got {ref!r}")
         if missed not in get_args(Missing):
             raise ValueError(f"missed must be one of {', '.join(get_args(Missing))}, got {missed!r}")
         if name is not None and check_name(name) in self._schedules:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -12,13 +11,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from trioakt.errors import MailboxFullError
-from trioakt.lowlevel import DeadLetterReason, Failure, Subscription, Unwatch, Watch
+from trioakt.lowlevel import ActorRef, Subscription, Unwatch, Watch
+from trioakt.patterns.telling import tell_or_lose
 
 if TYPE_CHECKING:
-    from trioakt.lowlevel import ActorRef, CoreSystem, TerminationCause
-
-_log = logging.getLogger("trioakt")
+    from trioakt.lowlevel import CoreSystem, TerminationCause
 
 _TOPIC = re.compile(r"[^.*\s]+(\.[^.*\s]+)*")
 _PATTERN = re.compile(r"(\*|[^.*\s]+)(\.(\*|[^.*\s]+))*")
@@ -154,6 +151,8 @@ class Topics:
             ValueError, RuntimeError: As ``subscribe``.
         """
         _check(pattern, _PATTERN)
+        if not isinstance(ref, ActorRef):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"an actor is subscribed by its ref, got {ref!r}")
         known = ref in self._subscribed
         self._add(pattern, ref)
         if not known and not self._closed:
@@ -195,7 +194,7 @@ class Topics:
             if isinstance(subscriber, TopicStream):
                 subscriber.offer(message)
             elif subscriber.is_alive:
-                self._tell(subscriber, message, sender)
+                self._missed += not tell_or_lose(self._system, subscriber, message, sender)
 
     def statistics(self) -> TopicStatistics:
         """Return frozen figures."""
@@ -219,17 +218,6 @@ class Topics:
                 subscriber.close()
             else:
                 self._remove(subscriber)
-
-    def _tell(self, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None) -> None:
-        try:
-            ref.tell(message, sender)
-        except MailboxFullError:
-            self._missed += 1
-            self._system.dead_letter(message, sender, ref, DeadLetterReason.MAILBOX_FULL)
-        except Exception as error:
-            self._missed += 1
-            _log.error("the mailbox of %s failed: %s", ref.path, Failure.of(error))
-            self._system.dead_letter(message, sender, ref, DeadLetterReason.UNHANDLED)
 
     def _add(self, pattern: str, subscriber: Subscriber) -> None:
         self._check_thread()

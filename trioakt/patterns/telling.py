@@ -1,0 +1,37 @@
+"""Telling where no caller is left to raise to: what does not get there is a dead letter."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from trioakt.errors import CodecError, MailboxFullError
+from trioakt.lowlevel import DeadLetterReason, Failure
+
+if TYPE_CHECKING:
+    from trioakt.lowlevel import ActorRef, CoreSystem
+
+_log = logging.getLogger("trioakt")
+
+
+def tell_or_lose(system: CoreSystem, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None) -> bool:
+    """Tell an actor a message; return whether its mailbox has taken it."""
+    try:
+        ref.tell(message, sender)
+    except Exception as error:
+        lose(system, ref, message, sender, error)
+        return False
+    return True
+
+
+def lose(
+    system: CoreSystem, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None, error: Exception
+) -> None:
+    """Make a message a dead letter that a mailbox has refused, that has broken it, or that cannot travel."""
+    reason = DeadLetterReason.MAILBOX_FULL
+    if isinstance(error, CodecError):
+        reason = DeadLetterReason.NOT_ENCODED
+    elif not isinstance(error, MailboxFullError):
+        reason = DeadLetterReason.UNHANDLED
+        _log.error("the mailbox of %s failed: %s", ref.path, Failure.of(error), extra={"actor": ref.path})
+    system.dead_letter(message, sender, ref, reason)
