@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
@@ -122,7 +123,7 @@ class Wire:
     """Two network namespaces with a wire between them that can be cut, in one direction or both."""
 
     def __init__(self) -> None:
-        self.spaces = ["trioakt-a", "trioakt-b"]
+        self.spaces = [f"trioakt-{os.getpid()}-a", f"trioakt-{os.getpid()}-b"]
         self.addresses = ["10.213.7.1", "10.213.7.2"]
 
     def open(self) -> None:

@@ -144,7 +144,7 @@ class Town:
         self.sim.partition({one}, others, one_way=self.rng.random() < 0.5)
 
     def lose(self) -> None:
-        self.sim.drop(self.rng.choice([0.0, 0.01, 0.1]))
+        self.sim.drop(self.rng.choice([0.0, 0.01, 0.1, 0.5]))
 
     def slow(self) -> None:
         self.sim.delay(0.0, self.rng.choice([0.0, 0.01, 0.2, 1.5]))
