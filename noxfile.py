@@ -137,6 +137,14 @@ def build(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def simulate(session: nox.Session) -> None:
+    """Simulate several nodes under faults with as many seeds as are asked for: `nox -s simulate -- 10000`."""
+    session.install("-e", ".[all]", *group("tests"))
+    seeds, *arguments = session.posargs or ["2000"]
+    session.run("pytest", "tests/simulation", *arguments, env={"TRIOAKT_SEEDS": seeds})
+
+
+@nox.session(default=False)
 def coverage(session: nox.Session) -> None:
     """Tell which lines of the package no test reaches."""
     session.install("-e", ".[all]", *group("coverage"))

@@ -301,7 +301,8 @@ class Life(Standing):
 
 def start_error(path: str, cause: BaseException) -> StartError:
     """Return what a spawn raises for this cause."""
-    return StartError(f"{path} did not start: {type(cause).__name__}", path)
+    reason = Failure.of(cause).text
+    return StartError(f"{path} did not start: {type(cause).__name__}{reason and f': {reason}'}", path)
 
 
 async def _called(hook: Callable[..., Awaitable[None] | None], *args: object) -> None:

@@ -1,6 +1,10 @@
 """Registered messages as bytes: for the wire, for journals and for queues that outlive a process."""
 
-from trioakt.codec.codec import Codec
+try:
+    from trioakt.codec.codec import Codec
+except ModuleNotFoundError as missing:
+    text = f"trioakt.codec, which persistence and delivery use, needs {missing.name}: pip install 'trioakt[persistence]'"
+    raise ModuleNotFoundError(text, name=missing.name) from missing
 from trioakt.codec.fingerprints import fingerprint
 from trioakt.codec.refs import RefCodec
 

@@ -163,6 +163,7 @@ class _Handover(Ask):
     __slots__ = ()
 
     asked = False
+    lapses = True  # left in a mailbox at the end, it is not lost: its producer still has it, and answers for it
 
 
 async def _handled(to: ActorRef, message: object) -> None:

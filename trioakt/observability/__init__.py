@@ -48,6 +48,6 @@ if not TYPE_CHECKING:
         try:
             module = import_module(f"{__name__}.{home}")
         except ModuleNotFoundError as missing:
-            text = f"{name} needs {missing.name}: pip install trioakt[{extra}]"
+            text = f"{name} needs {missing.name}: pip install 'trioakt[{extra}]'"
             raise ModuleNotFoundError(text, name=missing.name) from missing
         return getattr(module, name)
