@@ -3,7 +3,7 @@
 try:
     from trioakt.codec.codec import Codec
 except ModuleNotFoundError as missing:
-    text = f"trioakt.codec, which persistence and delivery use, needs {missing.name}: pip install 'trioakt[persistence]'"
+    text = f"trioakt.codec (and persistence, delivery) needs {missing.name}: pip install 'trioakt[persistence]'"
     raise ModuleNotFoundError(text, name=missing.name) from missing
 from trioakt.codec.fingerprints import fingerprint
 from trioakt.codec.refs import RefCodec

@@ -45,7 +45,7 @@ def cron_rhythm(expression: str, zone: str | ZoneInfo) -> Cron:
     except ModuleNotFoundError as error:
         if error.name != "cronsim":
             raise
-        raise ImportError("schedules by cron need an extra: pip install 'trioakt[schedules]'", name=error.name) from error
+        raise ImportError("cron needs an extra: pip install 'trioakt[schedules]'", name=error.name) from error
     return cron.parse(expression, zone)
 
 
