@@ -27,6 +27,7 @@ from trioakt._core.message import (
 )
 from trioakt._core.options import Reentrancy, RestPolicy, SpawnOptions
 from trioakt._core.ref import ActorRef, Recipient
+from trioakt._core.shutdown import ShutdownHook
 from trioakt._core.signals import PASSIVATE, Kill, Passivate, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
 from trioakt._core.spawning import Spawner
 from trioakt._core.standing import Standing, kind_of
@@ -66,6 +67,7 @@ __all__ = [
     "ReplyTo",
     "Request",
     "RestPolicy",
+    "ShutdownHook",
     "Siblings",
     "Signal",
     "SpawnOptions",

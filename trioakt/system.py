@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from importlib import import_module
+from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from trioakt.context import Context
-from trioakt.lowlevel import Actor, ActorRef, CoreContext, CoreSystem, SpawnOptions, Strategy
+from trioakt.lowlevel import (
+    Actor,
+    ActorRef,
+    CoreContext,
+    CoreSystem,
+    RestPolicy,
+    ShutdownHook,
+    SpawnOptions,
+    Strategy,
+)
 from trioakt.patterns.schedule import Scheduler
 from trioakt.patterns.topics import Topics
 from trioakt.remote.process_nodes import ProcessNode, open_process_node
 from trioakt.remote.settings import Remote
 from trioakt.spawning import PatternSpawner
+from trioakt.supervision import OneForOne
 
 if TYPE_CHECKING:
     from trioakt.remote.endpoint import Endpoint
@@ -38,14 +50,42 @@ class ActorSystem(CoreSystem, PatternSpawner):
         eviction: How the number of actors is kept down; without it, it is not.
         extensions: Objects that ``extension(Type)`` finds by their type.
         shutdown_hooks: Steps of the coordinated shutdown, in order.
+        remote: How this system reaches others, and they it; without it, it does not.
         rng: Where all chance comes from; seed it to repeat a run.
         wall_clock: Tells the time for schedules by cron expression, in seconds since 1970; for tests.
     """
 
     context_class: ClassVar[type[CoreContext]] = Context
 
-    def __init__(self, name: str, *, remote: Remote | None = None, **settings: Any) -> None:
-        super().__init__(name, **settings)
+    def __init__(
+        self,
+        name: str,
+        *,
+        supervision: Strategy = OneForOne(),  # noqa: B008 - frozen
+        init_timeout: float = 5.0,
+        stop_grace: float = 5.0,
+        shutdown_timeout: float = 60.0,
+        turn: int = 64,
+        eviction: RestPolicy | None = None,
+        extensions: Iterable[object] = (),
+        shutdown_hooks: Iterable[ShutdownHook] = (),
+        remote: Remote | None = None,
+        rng: Random | None = None,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
+        super().__init__(
+            name,
+            supervision=supervision,
+            init_timeout=init_timeout,
+            stop_grace=stop_grace,
+            shutdown_timeout=shutdown_timeout,
+            turn=turn,
+            eviction=eviction,
+            extensions=extensions,
+            shutdown_hooks=shutdown_hooks,
+            rng=rng,
+            wall_clock=wall_clock,
+        )
         self._endpoint: Endpoint | None = None
         if remote is not None:
             self._endpoint = import_module("trioakt.remote.opening").endpoint(self, remote)

@@ -18,7 +18,7 @@ import trio
 from tests.multiprocess.kinds import Block, Broken, Leave, Pid, Worker
 from tests.multiprocess.processes import PATIENCE, NodeProcess
 from tests.patterns.test_processes import gone
-from tests.remote.test_nng import Authority
+from tests.remote.authority import Authority
 from trioakt import (
     Actor,
     ActorRef,

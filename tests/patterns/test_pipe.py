@@ -170,6 +170,7 @@ async def test_an_asker_hears_when_the_life_of_the_actor_ends_before_the_result(
         await trio.sleep(1)
         server.stop()
         await server.wait_stopped()
+        await settle()
         assert isinstance(asking.outcome, ActorStoppedError)
 
 

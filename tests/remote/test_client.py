@@ -13,8 +13,8 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.remote.authority import Authority
 from tests.remote.nodes import Meet, Net, Ping, Server, Slow, nodes
-from tests.remote.test_nng import Authority
 from trioakt import (
     ActorNotFoundError,
     ActorSystem,

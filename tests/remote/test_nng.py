@@ -10,20 +10,18 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 
 import pytest
 import trio
-import trustme
 
 import trioakt
+from tests.remote.authority import Authority
 from tests.remote.nng_peer import memory
 from trioakt.remote.nng import NngTransport
 from trioakt.remote.settings import Tls
 from trioakt.remote.transport import Frame, Link, Listener, PipeClosed, Transport
-from trioakt.testing.transports import check_transport
 
 ANYWHERE = "tcp://127.0.0.1:0"
 PEER = str(Path(__file__).with_name("nng_peer.py"))
@@ -159,30 +157,6 @@ async def test_many_small_frames_leave_no_memory_behind() -> None:
 # ------------------------------------------------------------------------ certificates
 
 
-class Authority:
-    """Signs certificates, and writes them where a node finds them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.ca = trustme.CA()
-        self._folder = folder
-
-    def tls(
-        self, name: str, *hosts: str, valid: bool = True, unit: str | None = None, trusts: trustme.CA | None = None
-    ) -> Tls:
-        """The files of a node; its common name is ``name``."""
-        expired = datetime.now(UTC) - timedelta(days=1)
-        issued = self.ca.issue_cert(
-            *hosts, common_name=name, organization_unit_name=unit, not_after=None if valid else expired
-        )
-        folder = self._folder / f"{len([*self._folder.iterdir()])}"
-        folder.mkdir()
-        issued.private_key_pem.write_to_path(folder / "key")
-        for blob in issued.cert_chain_pems:
-            blob.write_to_path(folder / "certificate", append=True)
-        (trusts or self.ca).cert_pem.write_to_path(folder / "ca")
-        return Tls(folder / "certificate", folder / "key", folder / "ca")
-
-
 SECURE = "tls+tcp://127.0.0.1:0"
 
 
@@ -196,15 +170,6 @@ def authority(tmp_path: Path) -> Authority:
 def rogue(tmp_path: Path) -> Authority:
     (tmp_path / "rogue").mkdir()
     return Authority(tmp_path / "rogue")
-
-
-async def test_tls_keeps_the_promises_of_a_transport(authority: Authority) -> None:
-    tls = authority.tls("a", "127.0.0.1")
-
-    def make(max_frame: int) -> Transport:
-        return NngTransport(tls=tls, max_frame=max_frame)
-
-    await check_transport(make, SECURE)
 
 
 @pytest.mark.parametrize("hosts", [["localhost"], ["127.0.0.1"], ["elsewhere.example", "*.example"]])
