@@ -129,21 +129,8 @@ class Wire:
     def open(self) -> None:
         for space in self.spaces:
             run("ip", "netns", "add", space)
-        run(
-            "ip",
-            "-n",
-            self.spaces[0],
-            "link",
-            "add",
-            "wire",
-            "type",
-            "veth",
-            "peer",
-            "name",
-            "wire",
-            "netns",
-            "trioakt-b",
-        )
+        near, far = self.spaces
+        run("ip", "-n", near, "link", "add", "wire", "type", "veth", "peer", "name", "wire", "netns", far)
         for space, address in zip(self.spaces, self.addresses, strict=True):
             run("ip", "-n", space, "address", "add", f"{address}/24", "dev", "wire")
             run("ip", "-n", space, "link", "set", "wire", "up")

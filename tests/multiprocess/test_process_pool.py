@@ -89,7 +89,7 @@ async def test_a_routee_that_stops_is_replaced() -> None:
                 pool.tell(Broadcast(Leave()))
                 assert set(await settled(pool, 2)) == before
         assert system.statistics().restarts == 0
-        assert letters == []
+        assert {type(letter.message) for letter in letters} <= {Pid}  # asked of one that was just stopping
 
 
 async def test_it_is_resized() -> None:

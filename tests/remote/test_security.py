@@ -16,9 +16,10 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import collected
+from tests.remote.authority import Authority
 from tests.remote.nodes import Net, Ping, Server, Slow, nodes
 from tests.remote.strangers import COOKIE, Stranger, stranger
-from tests.remote.test_nng import GREETING, Authority
+from tests.remote.test_nng import GREETING
 from trioakt import (
     ActorSystem,
     NodeUnreachableError,

@@ -137,4 +137,5 @@ async def test_a_broken_transport_is_told_what_it_broke(
     send: Send, receive: Receive, what: str, autojump_clock: trio.testing.MockClock
 ) -> None:
     with pytest.raises(AssertionError, match=what):
-        await check_transport(wrapped(send, receive), "mem://a:0")
+        for _ in range(30):  # what a cancellation finds depends on the order in which Trio runs its tasks
+            await check_transport(wrapped(send, receive), "mem://a:0")

@@ -176,13 +176,13 @@ class SimulatedNodes:
             f"mem://{host}:1", node=host, kinds=kinds, transport=self._network.transport(host), entropy=self._entropy
         )
         observer = self._invariants.observe(host, f"{host}:1")
-        extensions = (observer, *options.get("extensions", ()))
+        others = {**options, "extensions": (observer, *options.get("extensions", ()))}
         system = ActorSystem(
             _SYSTEM,
             remote=remote,
             rng=Random(self._seeds.getrandbits(64)),
             wall_clock=_wall_clock,
-            **{**options, "extensions": extensions},
+            **others,
         )
         node = self._nodes[host] = _Node(host, kinds, options, system, observer)
         self._hosts[system] = host
