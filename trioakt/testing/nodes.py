@@ -176,7 +176,7 @@ class SimulatedNodes:
             f"mem://{host}:1", node=host, kinds=kinds, transport=self._network.transport(host), entropy=self._entropy
         )
         observer = self._invariants.observe(host, f"{host}:1")
-        others = {**options, "extensions": (observer, *options.get("extensions", ()))}
+        others: dict[str, Any] = {**options, "extensions": (observer, *options.get("extensions", ()))}
         system = ActorSystem(
             _SYSTEM,
             remote=remote,
