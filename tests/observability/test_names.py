@@ -52,4 +52,4 @@ try:
 except ModuleNotFoundError as error:
     print(error)
 """
-    assert run(program) == f"{name} needs {missing}: pip install trioakt[{extra}]"
+    assert run(program) == f"{name} needs {missing}: pip install 'trioakt[{extra}]'"
