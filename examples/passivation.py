@@ -31,24 +31,29 @@ class Shop(Actor):
         ctx.forward(customer)
 
 
-def tell_about(event: ActorPassivated) -> None:
-    print(f"{event.ref.name} goes")
+gone: list[str] = []
+
+
+def note(event: ActorPassivated) -> None:
+    gone.append(event.ref.name)
 
 
 async def main() -> None:
     eviction = Eviction(limit=4, policy="lru", fraction=0.5, interval=5.0)
     async with ActorSystem("shop", eviction=eviction) as system:
-        with system.events.listen(tell_about, ActorPassivated):
+        with system.events.listen(note, ActorPassivated):
             shop: Any = await system.spawn(Shop, name="shop", passivation=Never())
             print(await shop.ask(Visit("ada")))
             await trio.sleep(50)
             print(await shop.ask(Visit("ada")))
             await trio.sleep(61)
+            print("gone:", *gone)
             print(await shop.ask(Visit("ada")), "in a new life")
             for name in ["bob", "cyd", "dan"]:  # with the shop they are five, and the limit is four
                 await trio.sleep(0.1)
                 await shop.ask(Visit(name))
             await trio.sleep(10)
+            print("gone:", *sorted(gone))
             print(system.tree())
 
 

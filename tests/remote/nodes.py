@@ -106,10 +106,14 @@ class Net:
         return self.systems[host]
 
     async def _run(self, host: str, remote: Remote, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.CancelScope() as self.scopes[host]:
-            async with ActorSystem("bank", remote=remote) as self.systems[host]:
-                task_status.started()
-                await trio.sleep_forever()
+        try:
+            with trio.CancelScope() as self.scopes[host]:
+                async with ActorSystem("bank", remote=remote) as self.systems[host]:
+                    task_status.started()
+                    await trio.sleep_forever()
+        except* trio.ClosedResourceError:  # its listener may be gone before it is
+            if not self.scopes[host].cancel_called:
+                raise
 
     def crash(self, host: str) -> None:
         """End a node without any goodbye."""
