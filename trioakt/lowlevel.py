@@ -25,8 +25,9 @@ from trioakt._core.message import (
     registry,
     upcast,
 )
-from trioakt._core.options import Reentrancy, RestPolicy, SpawnOptions
+from trioakt._core.options import Options, Reentrancy, RestPolicy, SpawnOptions
 from trioakt._core.ref import ActorRef, Recipient
+from trioakt._core.settings import Settings
 from trioakt._core.shutdown import ShutdownHook
 from trioakt._core.signals import PASSIVATE, Kill, Passivate, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
 from trioakt._core.spawning import Spawner
@@ -59,6 +60,7 @@ __all__ = [
     "MessageInfo",
     "Missed",
     "Notice",
+    "Options",
     "Passivate",
     "PoisonPill",
     "Recipient",
@@ -67,6 +69,7 @@ __all__ = [
     "ReplyTo",
     "Request",
     "RestPolicy",
+    "Settings",
     "ShutdownHook",
     "Siblings",
     "Signal",

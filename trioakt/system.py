@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from functools import cached_property
 from importlib import import_module
 from random import Random
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,7 +15,9 @@ from trioakt.lowlevel import (
     ActorRef,
     CoreContext,
     CoreSystem,
+    Options,
     RestPolicy,
+    Settings,
     ShutdownHook,
     SpawnOptions,
     Strategy,
@@ -73,32 +74,31 @@ class ActorSystem(CoreSystem, PatternSpawner):
         rng: Random | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
-        super().__init__(
-            name,
+        settings = Settings(
             supervision=supervision,
-            init_timeout=init_timeout,
-            stop_grace=stop_grace,
+            actors=Options(init_timeout=init_timeout, stop_grace=stop_grace),
             shutdown_timeout=shutdown_timeout,
             turn=turn,
             eviction=eviction,
             extensions=extensions,
             shutdown_hooks=shutdown_hooks,
-            rng=rng,
+            rng=Random() if rng is None else rng,
             wall_clock=wall_clock,
         )
+        super().__init__(name, settings)
         self._endpoint: Endpoint | None = None
         if remote is not None:
             self._endpoint = import_module("trioakt.remote.opening").endpoint(self, remote)
 
-    @cached_property
+    @property
     def topics(self) -> Topics:
         """Publish and subscribe."""
-        return Topics(self)
+        return self.service(Topics)
 
-    @cached_property
+    @property
     def scheduler(self) -> Scheduler:
         """Messages told later."""
-        return Scheduler(self)
+        return self.service(Scheduler)
 
     # ------------------------------------------------------------------ other nodes
 

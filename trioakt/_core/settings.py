@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from random import Random
 
 import attrs
 
-from trioakt._core.options import RestPolicy, check_rest_policy, check_seconds, check_strategy
+from trioakt._core.options import Options, RestPolicy, check_rest_policy, check_seconds, check_strategy
 from trioakt._core.shutdown import ShutdownHook
-from trioakt.supervision import Strategy
+from trioakt.supervision import OneForOne, Strategy
 
 
 def _one_of_each_type(
@@ -23,16 +24,18 @@ def _one_of_each_type(
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Checked settings of one system; see ``ActorSystem``."""
+    """Checked settings of one system; see ``ActorSystem``. ``actors`` are the options that a spawn changes."""
 
-    supervision: Strategy = attrs.field(validator=check_strategy)
-    shutdown_timeout: float = attrs.field(validator=check_seconds)
-    eviction: RestPolicy | None = attrs.field(validator=check_rest_policy)
-    turn: int = attrs.field(validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
-    extensions: tuple[object, ...] = attrs.field(converter=tuple[object, ...], validator=_one_of_each_type)
+    supervision: Strategy = attrs.field(factory=OneForOne, validator=check_strategy)
+    actors: Options = attrs.field(factory=Options)
+    shutdown_timeout: float = attrs.field(default=60.0, validator=check_seconds)
+    turn: int = attrs.field(default=64, validator=[attrs.validators.instance_of(int), attrs.validators.ge(1)])
+    eviction: RestPolicy | None = attrs.field(default=None, validator=check_rest_policy)
+    extensions: tuple[object, ...] = attrs.field(default=(), converter=tuple[object, ...], validator=_one_of_each_type)
     shutdown_hooks: tuple[ShutdownHook, ...] = attrs.field(
+        default=(),
         converter=tuple[ShutdownHook, ...],
         validator=attrs.validators.deep_iterable(attrs.validators.instance_of(ShutdownHook)),
     )
-    rng: Random = attrs.field(validator=attrs.validators.instance_of(Random))
-    wall_clock: Callable[[], float] = attrs.field(validator=attrs.validators.is_callable())
+    rng: Random = attrs.field(factory=Random, validator=attrs.validators.instance_of(Random))
+    wall_clock: Callable[[], float] = attrs.field(default=time.time, validator=attrs.validators.is_callable())

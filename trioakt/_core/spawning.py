@@ -139,7 +139,7 @@ def _begin(
         name = f"${_plain(kind_of(factory))}-{next(system.numbers)}"
     else:
         check_name(name)
-    checked = system.options.with_changes(options)
+    checked = system.settings.actors.with_changes(options)
     if parent.closed:
         raise ActorStoppedError(f"{parent.path} is stopping, it cannot spawn {name!r}", parent.path)
     if name in parent.children:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import signal
-import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from itertools import count
-from random import Random
 from threading import get_ident
 from types import MappingProxyType, TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Self, TypeVar, cast
@@ -23,18 +21,17 @@ from trioakt._core.escapes import members, was_cancelled
 from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
 from trioakt._core.instrument import Instrument
 from trioakt._core.observed import ObservedCell
-from trioakt._core.options import Options, RestPolicy
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
 from trioakt._core.portal import Portal
 from trioakt._core.settings import Settings
-from trioakt._core.shutdown import ShutdownHook, shut_down, wait_for_the_last
+from trioakt._core.shutdown import shut_down, wait_for_the_last
 from trioakt._core.spawning import Spawner
 from trioakt._core.standing import kind_of
-from trioakt.supervision import OneForOne, Strategy
 
 if TYPE_CHECKING:
     from trioakt._core.ref import ActorRef
     from trioakt._core.standing import Standing
+    from trioakt.supervision import Strategy
 
 T = TypeVar("T")
 
@@ -51,36 +48,12 @@ class CoreSystem(Spawner):
 
     context_class: ClassVar[type[CoreContext]] = CoreContext
 
-    def __init__(
-        self,
-        name: str,
-        *,
-        supervision: Strategy = OneForOne(),  # noqa: B008 - frozen
-        init_timeout: float = 5.0,
-        stop_grace: float = 5.0,
-        shutdown_timeout: float = 60.0,
-        turn: int = 64,
-        eviction: RestPolicy | None = None,
-        extensions: Iterable[object] = (),
-        shutdown_hooks: Iterable[ShutdownHook] = (),
-        rng: Random | None = None,
-        wall_clock: Callable[[], float] = time.time,
-    ) -> None:
-        self.settings = Settings(
-            supervision=supervision,
-            shutdown_timeout=shutdown_timeout,
-            turn=turn,
-            eviction=eviction,
-            extensions=extensions,
-            shutdown_hooks=shutdown_hooks,
-            rng=Random() if rng is None else rng,
-            wall_clock=wall_clock,
-        )
-        self.instruments = tuple(each for each in self.settings.extensions if isinstance(each, Instrument))
+    def __init__(self, name: str, settings: Settings) -> None:
+        self.settings = settings
+        self.instruments = tuple(each for each in settings.extensions if isinstance(each, Instrument))
         self.cell_class = ObservedCell if self.instruments else Cell
         self.name = check_name(name)
         self.node = ""
-        self.options = Options(init_timeout=init_timeout, stop_grace=stop_grace)
         self.events = EventStream()
         self.numbers = count(1)
         self.thread = 0
@@ -143,7 +116,7 @@ class CoreSystem(Spawner):
         self.thread = get_ident()
         self._token = trio.lowlevel.current_trio_token()
         self._opened = trio.current_time()
-        self.user = self.cell_class(self, None, "user", Guardian, (self.settings.supervision,), self.options)
+        self.user = self.cell_class(self, None, "user", Guardian, (self.settings.supervision,), self.settings.actors)
         self.user.make()
         self.nursery.start_soon(self.user.run, name="user")
         for instrument in self.instruments:

@@ -16,7 +16,7 @@ import attrs
 import trio
 
 from trioakt.errors import ConnectionLostError, NodeUnreachableError
-from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Request, check_name
+from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Request, Settings, check_name
 from trioakt.remote.settings import Remote, Tls
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ async def open_client(
         raise ValueError(f"balancing must be one of {', '.join(get_args(Balancing))}, got {balancing!r}")
     listen = listen or f"{found[0]['scheme']}://{await _own_host(found)}:0"
     remote = Remote(listen, node=node, cookie=cookie, tls=tls, transport=transport)
-    system = CoreSystem("client")
+    system = CoreSystem("client", Settings())
     endpoint = import_module("trioakt.remote.opening").endpoint(system, remote, guest=True)
     async with system:
         await system.nursery.start(endpoint.run)
