@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any, NoReturn
 
 import pytest
+import trio
+from trio.testing import MockClock
 
-from tests.core.actors import Do, Recorder
+from tests.core.actors import Do, Recorder, collected
 from tests.core.crew import Question, echo
 from tests.core.watching import ended
-from trioakt import ActorFailedError, ActorSystem, Context, Directive, OneForOne, Priority
+from trioakt import ActorFailedError, ActorSystem, Context, DeadLetter, Directive, OneForOne, Priority
 
 
 def no_order(msg: Any) -> NoReturn:
@@ -54,3 +56,22 @@ async def test_a_watcher_that_has_no_mailbox_fails_alone() -> None:
         await ended(watched)
         assert not watcher.is_alive
         assert await (await system.spawn(Recorder)).ask(Do(lambda ctx: "works")) == "works"
+
+
+class Unearthly(BaseException):
+    """An exception of an application that is no ``Exception``."""
+
+
+def no_earthly_order(msg: Any) -> NoReturn:
+    raise Unearthly
+
+
+async def test_a_schedule_and_a_topic_survive_whatever_a_mailbox_raises(autojump_clock: MockClock) -> None:
+    async with ActorSystem("test") as system:
+        broken = await system.spawn(Recorder, mailbox=Priority(no_earthly_order))
+        with collected(system, DeadLetter) as letters:
+            system.scheduler.once(1.0, broken, "tick")
+            system.topics.subscribe_ref("news", broken)
+            system.topics.publish("news", "nothing new")
+            await trio.sleep(2.0)
+        assert [letter.message for letter in letters] == ["nothing new", "tick"]

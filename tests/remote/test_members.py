@@ -6,7 +6,7 @@ import gc
 import math
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import attrs
 import msgspec
@@ -15,6 +15,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.core.actors import Recorder, collected
+from tests.core.crew import Trouble
 from tests.remote.nodes import Fail, Net, Ping, Server, Slow, SlowCancellable, nodes
 from tests.remote.strangers import COOKIE, Member, member
 from trioakt import (
@@ -29,9 +30,12 @@ from trioakt import (
     DeadLetter,
     DeadLetterReason,
     NodeUnreachableError,
+    PoisonPill,
+    Priority,
     TrioaktError,
 )
 from trioakt.codec import Codec
+from trioakt.lowlevel import Envelope, UnboundedQueue
 from trioakt.remote import records
 from trioakt.remote.house import Value
 from trioakt.remote.links import LinkLost, LinkRefused, LinkUp
@@ -344,3 +348,34 @@ async def test_who_asks_too_much_at_once_is_turned_out(
         await scene.eve.say(records.Tell(scene.number, "", encode(Slow(1)), {}))
         await scene.eve.say(*(records.Send(n, scene.number, "", encode(Ping()), {}) for n in range(101)))
         await scene.is_turned_out()
+
+
+def no_order(msg: object) -> NoReturn:
+    raise Trouble
+
+
+async def test_a_mailbox_that_raises_harms_whoever_sends_to_it_and_not_its_node(autojump_clock: MockClock) -> None:
+    async with nodes("a", "b") as (one, other):
+        await other.spawn(Server, name="ada", mailbox=Priority(no_order))
+        ada = await one.resolve("trioakt://bank@b:1/user/ada")
+        with collected(other, DeadLetter) as letters:
+            ada.tell(Ping("told"))
+            with pytest.raises(ActorFailedError):
+                await ada.ask(Ping("asked"))
+            with pytest.raises(ActorFailedError):
+                await ada.send(Ping("sent"))
+        assert [(letter.message, letter.reason) for letter in letters] == [(Ping("told"), DeadLetterReason.UNHANDLED)]
+        await other.spawn(Server, name="eve")
+        assert await (await one.resolve("trioakt://bank@b:1/user/eve")).ask(Ping("on")) == "pong on"
+
+
+async def test_an_order_that_a_broken_mailbox_does_not_take_harms_no_node(autojump_clock: MockClock) -> None:
+    class Broken(UnboundedQueue):
+        def put_notice(self, envelope: Envelope) -> None:
+            raise Trouble
+
+    async with nodes("a", "b") as (one, other):
+        await other.spawn(Server, name="ada", mailbox=Broken)
+        ada = await one.resolve("trioakt://bank@b:1/user/ada")
+        ada.tell(PoisonPill())
+        assert await ada.ask(Ping("on")) == "pong on"

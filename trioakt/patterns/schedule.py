@@ -5,7 +5,6 @@ When a schedule ticks is its rhythm's to say, and the clockwork waits for it; he
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from contextvars import copy_context
 from importlib import import_module
@@ -16,18 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import trio
 
-from trioakt.errors import MailboxFullError
-from trioakt.lowlevel import ActorRef, ActorRestarted, Ask, DeadLetterReason, Envelope, Failure, Watch, check_name
+from trioakt.lowlevel import ActorRef, ActorRestarted, Ask, Envelope, Watch, check_name
+from trioakt.patterns.background import run_in_background
 from trioakt.patterns.clockwork import Clockwork
 from trioakt.patterns.rhythm import Every, Once, Rhythm
+from trioakt.patterns.telling import deliver_or_lose
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from trioakt.lowlevel import Actor, CoreContext, CoreSystem, TerminationCause
     from trioakt.patterns.cron import Cron
-
-_log = logging.getLogger("trioakt")
 
 Missing = Literal["coalesce", "burst"]
 """What becomes of ticks that come too fast: dropped while an earlier one is not handled, or told all the same."""
@@ -177,17 +175,8 @@ class Schedule:
         if self._context is not None or self.missed == "coalesce":
             kind = _Tick if self._context is None else _OwnTick
             envelope = self._tick = kind(self.message, self.ref, self.is_over)
-        try:
-            self.ref.recipient.deliver(envelope)
-        except MailboxFullError:
-            reason = DeadLetterReason.MAILBOX_FULL
-        except Exception as error:
-            _log.error("the mailbox of %s failed: %s", self.ref.path, Failure.of(error))
-            reason = DeadLetterReason.UNHANDLED
-        else:
-            return
-        self._tick = None
-        self._scheduler.dead_letter(self.message, self.ref, reason)
+        if not deliver_or_lose(self._scheduler.system, self.ref, envelope):
+            self._tick = None
 
 
 class Scheduler:
@@ -197,12 +186,12 @@ class Scheduler:
     """
 
     def __init__(self, system: CoreSystem) -> None:
-        self._system = system
+        self.system = system
         self.clockwork = Clockwork(system.settings.wall_clock)
         self._schedules: dict[str, Schedule] = {}
         self._of: dict[ActorRef[Any], set[Schedule]] = {}
         self._numbers = count(1)
-        self._scope: trio.CancelScope | None = None
+        self._runs = False
 
     def once(self, delay: float, ref: ActorRef[Any], message: object, *, name: str | None = None) -> Schedule:
         """Tell an actor a message after a delay, if it still lives then.
@@ -343,13 +332,12 @@ class Scheduler:
         return schedule
 
     def _start_task(self) -> None:
-        if self._scope is None:
-            self._scope = trio.CancelScope()
-            self._system.nursery.start_soon(self._run, self._scope, name="scheduler")
-            self._system.user.ref.recipient.signal(Watch(self))
+        if not self._runs:
+            self._runs = True
+            run_in_background(self.system, self._run, name="scheduler")
 
-    async def _run(self, scope: trio.CancelScope) -> None:
-        with scope, self._system.events.listen(self._restarted, ActorRestarted):
+    async def _run(self) -> None:
+        with self.system.events.listen(self._restarted, ActorRestarted):
             await self.clockwork.run()
 
     def _restarted(self, event: ActorRestarted) -> None:
@@ -367,21 +355,15 @@ class Scheduler:
             self.clockwork.discard(schedule)
             self._of[schedule.ref].discard(schedule)
 
-    def dead_letter(self, message: object, ref: ActorRef[Any], reason: DeadLetterReason) -> None:
-        """Take a message that a mailbox has refused."""
-        self._system.dead_letter(message, None, ref, reason)
-
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that an actor has ended, or with the guardian the whole tree; the kernel calls this."""
+        """Hear that an actor has ended; the kernel calls this."""
         for schedule in tuple(self._of.get(ref, ())):
             self.remove(schedule)
         self._of.pop(ref, None)
-        if self._scope is not None and ref == self._system.user.ref:
-            self._scope.cancel()
 
     def check_thread(self) -> None:
         """Refuse a call from outside the system's own thread, and before the system is entered."""
-        if self._system.thread == 0:
+        if self.system.thread == 0:
             raise RuntimeError("the system has not been entered: use `async with`")
-        if self._system.thread != get_ident():
-            raise self._system.wrong_thread("system.scheduler")
+        if self.system.thread != get_ident():
+            raise self.system.wrong_thread("system.scheduler")

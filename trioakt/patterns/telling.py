@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trioakt.errors import CodecError, MailboxFullError
-from trioakt.lowlevel import DeadLetterReason, Failure
+from trioakt.lowlevel import DeadLetterReason, Envelope, Failure, PoisonPill, passes_through
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import ActorRef, CoreSystem
@@ -16,16 +16,26 @@ _log = logging.getLogger("trioakt")
 
 def tell_or_lose(system: CoreSystem, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None) -> bool:
     """Tell an actor a message; return whether its mailbox has taken it."""
+    if message.__class__ is not PoisonPill:
+        return deliver_or_lose(system, ref, Envelope(message, sender))
+    ref.tell(message)
+    return True
+
+
+def deliver_or_lose(system: CoreSystem, ref: ActorRef[Any], envelope: Envelope) -> bool:
+    """Hand an actor an envelope; return whether its mailbox has taken it."""
     try:
-        ref.tell(message, sender)
-    except Exception as error:
-        lose(system, ref, message, sender, error)
+        ref.recipient.deliver(envelope)
+    except BaseException as error:
+        if passes_through(error):
+            raise
+        lose(system, ref, envelope.message, envelope.sender, error)
         return False
     return True
 
 
 def lose(
-    system: CoreSystem, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None, error: Exception
+    system: CoreSystem, ref: ActorRef[Any], message: object, sender: ActorRef[Any] | None, error: BaseException
 ) -> None:
     """Make a message a dead letter that a mailbox has refused, that has broken it, or that cannot travel."""
     reason = DeadLetterReason.MAILBOX_FULL

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -35,6 +37,7 @@ from trioakt.lowlevel import (
     arrived,
     passes_through,
 )
+from trioakt.patterns.telling import deliver_or_lose
 from trioakt.remote import records
 from trioakt.remote.chains import LONGEST, ChainedAsk, check_chain
 from trioakt.remote.peer import PENDING, error_of, failure_of
@@ -46,6 +49,9 @@ if TYPE_CHECKING:
     from trioakt.remote.house import House
     from trioakt.remote.peer import Peer
 
+_log = logging.getLogger("trioakt")
+
+_PLAIN = nullcontext()
 _USER = "/user/"
 """What lives above is not for others."""
 _MOST = 2 * PENDING
@@ -98,8 +104,7 @@ class Serving:
             case records.Spawn(id=number) as spawn:
                 self._start(number, self._spawn, spawn)
             case records.Order(to=to, what=what):
-                if what in _ORDERS:
-                    self._recipient(to).signal(_ORDERS[what])
+                self._order(self._recipient(to), what)
             case records.Watch(to=to):
                 self._watch(to)
             case records.Unwatch(to=to):
@@ -129,6 +134,15 @@ class Serving:
         ref = self._house.exports.ref_of(number)
         return Gone(f"{self._house.system.address}/?{number}", self._house.system) if ref is None else ref.recipient
 
+    def _order(self, to: Recipient, what: str) -> None:
+        try:
+            if what in _ORDERS:
+                to.signal(_ORDERS[what])
+        except BaseException as error:  # a pill has a place in the mailbox, which may be broken
+            if passes_through(error):
+                raise
+            _log.error("the mailbox of %s failed: %s", to.address, Failure.of(error))
+
     def _open(self, body: bytes, sender: str, to: Recipient) -> tuple[Any, ActorRef[Any] | None]:
         """Return message and sender; what cannot be decoded is a dead letter, and raises CodecError."""
         try:
@@ -143,10 +157,8 @@ class Serving:
             message, sender = self._open(tell.body, tell.sender, to)
         except CodecError:
             return
-        try:
-            _deliver(to, Envelope(message, sender), tell.headers)
-        except DeliveryError:  # a full mailbox: the sender is elsewhere, and does not wait to hear of it
-            self._house.system.dead_letter(message, sender, ActorRef(to), DeadLetterReason.MAILBOX_FULL)
+        with _under(tell.headers):  # the sender is elsewhere, and does not wait to hear of a full mailbox
+            deliver_or_lose(self._house.system, ActorRef(to), Envelope(message, sender))
 
     def _question(self, question: records.Question) -> None:
         self._check_id(question.id)
@@ -164,9 +176,13 @@ class Serving:
         self._asked[question.id] = ask
         try:
             check_chain(question.chain, to, self._house.names)
-            _deliver(to, ask, question.headers)
-        except (DeliveryError, ValueError) as error:
-            ask.fail(error)
+            with _under(question.headers):
+                to.deliver(ask)
+        except BaseException as error:  # a circle, a full mailbox or a broken one: the asker hears of it
+            if passes_through(error):
+                raise
+            if ask.pending:
+                ask.fail(error)
 
     def _end(self, number: int, value: Any, error: BaseException | None) -> None:
         """Send the answer to a request; a value that cannot be sent is an error here and there."""
@@ -220,7 +236,7 @@ class Serving:
     async def _send(self, send: records.Send) -> None:
         to = self._recipient(send.to)
         message, sender = self._open(send.body, send.sender, to)
-        with arrived(send.headers):
+        with _under(send.headers):
             await to.send(Envelope(message, sender))
 
     async def _spawn(self, spawn: records.Spawn) -> ActorRef[Any]:
@@ -277,12 +293,8 @@ def failed_record(number: int, error: BaseException) -> records.Failed:
             return records.Failed(number, "ActorFailedError", f"it failed: {own.type_name}", "", cause_text)
 
 
-def _deliver(to: Recipient, envelope: Envelope, headers: dict[str, str]) -> None:
-    if headers:
-        with arrived(headers):
-            to.deliver(envelope)
-    else:
-        to.deliver(envelope)
+def _under(headers: dict[str, str]) -> AbstractContextManager[None]:
+    return arrived(headers) if headers else _PLAIN
 
 
 class ServedAsk(ChainedAsk):
