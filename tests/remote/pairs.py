@@ -7,7 +7,7 @@ from collections import deque
 import attrs
 import msgspec
 
-from trioakt.remote.frames import decode_frame, pack
+from trioakt.remote.frames import decode_frame
 from trioakt.remote.session import Closed, Identity, Opened, Received, Rules, Session, SessionEvent, SessionState
 
 RULES = Rules(cookie=b"secret", heartbeat=0.5, suspicion=2.0, max_frame=65536)
@@ -89,4 +89,4 @@ def opened(*, rules: Rules = RULES) -> tuple[End, End]:
 
 
 def record(number: int) -> msgspec.Raw:
-    return pack(["record", number])
+    return msgspec.Raw(msgspec.msgpack.encode(["record", number]))

@@ -28,7 +28,7 @@ from trioakt import ActorSystem, Remote, TrioaktError
 from trioakt.codec import Codec
 from trioakt.errors import ProtocolError
 from trioakt.remote import records
-from trioakt.remote.frames import Alive, Data, Goodbye, Hello, Proof, encode_frame, pack
+from trioakt.remote.frames import Alive, Data, Goodbye, Hello, Proof, encode_frame
 from trioakt.remote.house import Value
 from trioakt.remote.links import LinkUp
 from trioakt.remote.records import decode_record, encode_record
@@ -186,7 +186,7 @@ def _framed(data: bytes) -> bytes:
 
 def _attack(chance: random.Random) -> bytes:
     """Return what a stranger writes to the socket."""
-    frames = [*FRAMES, pack(["record", 1]), chance.randbytes(50)]
+    frames = [*FRAMES, record(1), chance.randbytes(50)]
     said = bytearray(GREETING)
     for _ in range(chance.randint(1, 5)):
         said += _framed(bytes(chance.choice(frames)))

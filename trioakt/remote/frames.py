@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
@@ -90,8 +88,3 @@ def decode_frame(data: bytes) -> Frame:
         if any(len(text) > _LONGEST_TEXT for text in texts):
             raise ProtocolError("a text in this frame is too long")
     return frame
-
-
-def pack(record: Any) -> msgspec.Raw:
-    """Return a record as it stands in a data frame."""
-    return msgspec.Raw(_encoder.encode(record))

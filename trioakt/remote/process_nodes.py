@@ -37,11 +37,6 @@ class RemoteSystem(Protocol):
     """A system that has to do with other nodes."""
 
     @property
-    def name(self) -> str:
-        """The name that all nodes share."""
-        ...
-
-    @property
     def endpoint(self) -> Endpoint:
         """What it has to do with them."""
         ...
@@ -121,15 +116,14 @@ class ProcessNode:
         ref: The actor that keeps the process: it can be watched and stopped.
     """
 
-    def __init__(self, system: RemoteSystem, ref: ActorRef[Any], plan: Plan) -> None:
+    def __init__(self, ref: ActorRef[Any], plan: Plan) -> None:
         self.ref = ref
-        self._system = system
         self._plan = plan
 
     @property
     def address(self) -> str:
         """The address of the node, which is another one after a restart."""
-        return str(Address(self._system.name, self._child.node))
+        return str(Address(self._plan.setup.name, self._child.node))
 
     @property
     def pid(self) -> int:
@@ -173,17 +167,11 @@ async def open_process_node(
     plan = make_plan(system, endpoint, name, places, suspicion=suspicion, grace=options.get("stop_grace", 5.0))
     ref = await system.spawn(ProcessActor, plan, name=name, **options)
     try:
-        yield ProcessNode(_Parent(system.name, endpoint), ref, plan)
+        yield ProcessNode(ref, plan)
     finally:
         ref.stop()
         with trio.CancelScope(shield=True):  # bounded by its grace
             await ref.wait_stopped()
-
-
-@attrs.frozen
-class _Parent:
-    name: str
-    endpoint: Endpoint
 
 
 def make_plan(
@@ -258,7 +246,7 @@ async def _open_child(plan: Plan) -> AsyncGenerator[Child]:
             await plan.endpoint.greet(report.node)
             yield Child(process, report.node)
     finally:
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):  # bounded by its grace; nothing survives SIGKILL after that
             await _end(process, stream, plan.setup.grace)
 
 

@@ -180,7 +180,7 @@ class Session:
         """Send a record, as soon as the session is open; the order is kept.
 
         Args:
-            record: As ``pack`` makes it.
+            record: As ``encode_record`` makes it.
             given: Whatever shall be found in ``unsent`` should the session end before.
         """
         size = len(memoryview(record))

@@ -132,7 +132,7 @@ class Switchboard:
             if line.begun and line.pipe is None and line.session.id == hello.answers:
                 if hello.address != line.address:
                     error = ProtocolError(f"the node there calls itself {hello.address}: use that address")
-                    self._hear(line, [*line.session.lost(str(error))])
+                    self._hear(line, line.session.lost(str(error)))
                     raise error
                 self._hear(line, line.session.receive(data, trio.current_time()))
                 line.wake.set()
