@@ -17,10 +17,12 @@ HEAVY = [
     "h11",
     "httpx",
     "loguru",
+    "lz4",
     "msgspec",
     "opentelemetry",
     "prometheus_client",
     "pynng",
+    "zstandard",
 ]
 
 

@@ -25,6 +25,19 @@ from trioakt._core.overview import ActorStatistics, SystemStatistics, Tree, Tree
 from trioakt._core.portal import Portal
 from trioakt._core.ref import ActorRef
 from trioakt._core.shutdown import ShutdownHook
+from trioakt.cluster.events import (
+    LeaderChanged,
+    MembershipLost,
+    NodeJoined,
+    NodeLeft,
+    RelocationCompleted,
+    RelocationFailed,
+    RelocationStarted,
+)
+from trioakt.cluster.member import Member
+from trioakt.cluster.memory import MemoryStore
+from trioakt.cluster.placement import Placement
+from trioakt.cluster.settings import Cluster
 from trioakt.context import Context
 from trioakt.errors import (
     ActorError,
@@ -111,6 +124,7 @@ __all__ = [
     "CircuitOpenError",
     "CircuitState",
     "Client",
+    "Cluster",
     "ClusterError",
     "CodecError",
     "ConnectionLostError",
@@ -128,6 +142,7 @@ __all__ = [
     "JournalDamagedError",
     "JournalError",
     "JournalFullError",
+    "LeaderChanged",
     "LeaseLostError",
     "LeastFull",
     "LinkLost",
@@ -136,17 +151,23 @@ __all__ = [
     "LinkUp",
     "MailboxFullError",
     "MailboxHigh",
+    "Member",
+    "MembershipLost",
+    "MemoryStore",
     "MessageTooLargeError",
     "Missed",
     "NameTakenError",
     "Never",
     "NoQuorumError",
     "NoReplyError",
+    "NodeJoined",
+    "NodeLeft",
     "NodeUnreachableError",
     "OneForAll",
     "OneForOne",
     "Overflow",
     "PipeFailed",
+    "Placement",
     "PlacementError",
     "PoisonPill",
     "Portal",
@@ -158,6 +179,9 @@ __all__ = [
     "Random",
     "RecoveryError",
     "Reentrancy",
+    "RelocationCompleted",
+    "RelocationFailed",
+    "RelocationStarted",
     "Remote",
     "RemoteActorError",
     "RemoteError",

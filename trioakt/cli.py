@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 
 from trioakt.demo import main as demo
+from trioakt.errors import TrioaktError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -23,5 +26,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     census.add_argument(
         "directory", nargs="?", type=Path, help="by default the standard library of the running interpreter"
     )
+    _add_cluster(commands.add_parser("cluster", help="show a cluster, or drain a node of it"))
     chosen = parser.parse_args(arguments)
-    return demo(chosen.directory)
+    if chosen.command == "demo":
+        return demo(chosen.directory)
+    return _answer(chosen.store, chosen.system, chosen.name, chosen.action, getattr(chosen, "argument", ""))
+
+
+def _answer(store: str, system: str, cluster: str, action: str, argument: str) -> int:
+    try:
+        console = import_module("trioakt.cluster.console")  # it needs the extra of the store
+        shown = console.answer(store, system, cluster, action, argument)
+    except LookupError as error:
+        print(f"trioakt: {error.args[0]}", file=sys.stderr)
+        return 1
+    except (TrioaktError, ValueError, ImportError, OSError) as error:
+        print(f"trioakt: {error}", file=sys.stderr)
+        return 2
+    if shown:
+        print(shown)
+    return 0
+
+
+def _add_cluster(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Read, in its store, who is in a cluster and who owns what."
+    parser.add_argument("--store", required=True, help="its URL, such as sqlite:///bank.db or etcd://127.0.0.1:2379")
+    parser.add_argument("--system", required=True, help="the name of the actor system")
+    parser.add_argument("--name", default="default", help="the name of the cluster")
+    actions = parser.add_subparsers(title="actions", dest="action", required=True)
+    actions.add_parser("members", help="list the nodes, the oldest first")
+    actions.add_parser("singletons", help="list the singletons and their owners")
+    drain = actions.add_parser("drain", help="let a node hand over what it owns and take nothing on")
+    drain.add_argument("argument", metavar="NODE")
+    locate = actions.add_parser("locate", help="show who owns a name")
+    locate.add_argument("argument", metavar="NAME")

@@ -33,6 +33,17 @@ class Context(CoreContext, PatternSpawner):
         """The actor system."""
         return cast("ActorSystem", self.cell.system)
 
+    @property
+    def fencing_token(self) -> int:
+        """The number of this actor's ownership of its name in the cluster: each owner's is larger than all before.
+
+        Give it to whatever must not be written by an owner of the past, and let that refuse smaller ones.
+
+        Raises:
+            RuntimeError: The actor has no name in the cluster, or this node owns it no more.
+        """
+        return self.system.cluster.fencing_token(self.cell.path)
+
     def pipe_to(
         self,
         ref: ActorRef[Any] | ReplyTo,

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from importlib import import_module
 from random import Random
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, Unpack, cast
 
+from trioakt.cluster.placement import Placement
+from trioakt.cluster.settings import Cluster, check_kind
 from trioakt.context import Context
 from trioakt.lowlevel import (
     Actor,
@@ -30,7 +32,13 @@ from trioakt.spawning import PatternSpawner
 from trioakt.supervision import OneForOne
 
 if TYPE_CHECKING:
+    from trioakt.cluster.node import ClusterNode
     from trioakt.remote.endpoint import Endpoint
+
+Ts = TypeVarTuple("Ts")
+
+_DRAINING = 60.0
+"""Seconds that handing over may take when a node of a cluster shuts down."""
 
 
 class ActorSystem(CoreSystem, PatternSpawner):
@@ -52,6 +60,7 @@ class ActorSystem(CoreSystem, PatternSpawner):
         extensions: Objects that ``extension(Type)`` finds by their type.
         shutdown_hooks: Steps of the coordinated shutdown, in order.
         remote: How this system reaches others, and they it; without it, it does not.
+        cluster: Which nodes this system owns actors together with; it needs ``remote``.
         rng: Where all chance comes from; seed it to repeat a run.
         wall_clock: Tells the time for schedules by cron expression, in seconds since 1970; for tests.
     """
@@ -71,9 +80,14 @@ class ActorSystem(CoreSystem, PatternSpawner):
         extensions: Iterable[object] = (),
         shutdown_hooks: Iterable[ShutdownHook] = (),
         remote: Remote | None = None,
+        cluster: Cluster | None = None,
         rng: Random | None = None,
         wall_clock: Callable[[], float] = time.time,
     ) -> None:
+        if cluster is not None:
+            if remote is None:
+                raise ValueError("the nodes of a cluster reach each other: give remote=Remote(...) too")
+            shutdown_hooks = (*shutdown_hooks, ShutdownHook(_drain, timeout=_DRAINING))
         settings = Settings(
             supervision=supervision,
             actors=Options(init_timeout=init_timeout, stop_grace=stop_grace),
@@ -89,6 +103,9 @@ class ActorSystem(CoreSystem, PatternSpawner):
         self._endpoint: Endpoint | None = None
         if remote is not None:
             self._endpoint = import_module("trioakt.remote.opening").endpoint(self, remote)
+        self._cluster: ClusterNode | None = None
+        if cluster is not None:
+            self._cluster = import_module("trioakt.cluster.opening").cluster_node(self, cluster, self._endpoint)
 
     @property
     def topics(self) -> Topics:
@@ -124,22 +141,84 @@ class ActorSystem(CoreSystem, PatternSpawner):
         """
         return await self.endpoint.resolve(address)
 
-    async def spawn_on(self, address: str, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
-        """Spawn an actor at the top of another node, which must have registered its class.
+    async def spawn(  # pyright: ignore[reportIncompatibleMethodOverride] - no option has the name of one of these
+        self,
+        factory: Callable[[Unpack[Ts]], Actor],
+        *args: *Ts,
+        name: str | None = None,
+        cluster: bool = False,
+        relocate: bool = True,
+        **options: Unpack[SpawnOptions],
+    ) -> ActorRef:
+        """Start an actor at the top of this node and return its ref when its ``pre_start`` is done.
 
         Args:
-            address: Of the node: ``trioakt://bank@10.0.0.5:4041``.
+            factory: As ``Context.spawn``; with ``cluster``, an actor class.
+            *args: Arguments of the factory; with ``cluster``, they travel like the fields of a message.
+            name: Unique among its siblings; without one, a name is made.
+            cluster: Whether the name is one of the whole cluster, as that of ``spawn_on`` with a placement.
+            relocate: Whether another node starts the actor anew when this one is lost or leaves; with ``cluster``.
+            **options: As ``Context.spawn``; with ``cluster``, as ``spawn_on``.
+
+        Raises:
+            StartError, NameTakenError, ActorStoppedError, TypeError, ValueError: As ``Context.spawn``.
+            NoQuorumError, LeaseLostError, CodecError, RuntimeError: With ``cluster``, as ``spawn_on``.
+        """
+        if not cluster:
+            return await super().spawn(factory, *args, name=name, **options)
+        check_kind(factory)
+        kind = cast("type[Actor]", factory)
+        return await self._spawn_in_cluster(Placement.local(), kind, args, name, relocate=relocate, options=options)
+
+    async def spawn_on(
+        self,
+        where: str | Placement,
+        kind: type[Actor],
+        *args: object,
+        name: str | None = None,
+        relocate: bool = True,
+        **options: Unpack[SpawnOptions],
+    ) -> ActorRef[Any]:
+        """Spawn an actor at the top of another node, or of one of the cluster's that a placement chooses.
+
+        With an address, the node must have registered the class, and the ref is that of the actor there. With a
+        placement, the actor gets a name of the whole cluster: it is durable before this returns, each node finds it
+        with ``locate``, and when its node is lost another one starts the actor anew. The ref means the name.
+
+        Args:
+            where: The address of the node, ``trioakt://bank@10.0.0.5:4041``, or a ``Placement``.
             kind: The actor class.
             *args: Its arguments; they travel like the fields of a message.
-            name: As ``spawn``.
+            name: As ``spawn``; with a placement it is needed.
+            relocate: With a placement: whether another node starts the actor anew when its own is lost or leaves.
+            **options: With a placement: ``init_timeout``, ``stash_capacity`` and ``stop_grace``, as ``spawn``.
 
         Raises:
             StartError: It did not start, or the node has not registered the class.
-            NameTakenError: An actor at the top of that node has this name.
+            NameTakenError: An actor at the top of that node, or of the cluster, has this name.
+            PlacementError: No live member can take it.
+            NoQuorumError: The store cannot be reached; whether it was started is not known.
+            LeaseLostError: This node is no member of its cluster now.
             NodeUnreachableError, ValueError, RuntimeError: As ``resolve``.
             CodecError: An argument cannot travel.
         """
-        return await self.endpoint.spawn_on(address, kind, args, name)
+        if isinstance(where, str):
+            return await self.endpoint.spawn_on(where, kind, args, name)
+        return await self._spawn_in_cluster(where, kind, args, name, relocate=relocate, options=options)
+
+    async def _spawn_in_cluster(
+        self,
+        placement: Placement,
+        kind: type[Actor],
+        args: tuple[object, ...],
+        name: str | None,
+        *,
+        relocate: bool,
+        options: SpawnOptions,
+    ) -> ActorRef[Any]:
+        if name is None:
+            raise TypeError("an actor of the cluster needs a name=")
+        return await self.cluster.spawn(kind, args, name, placement=placement, relocate=relocate, options=options)
 
     def register(self, kind: type[Actor]) -> None:
         """Let other nodes spawn actors of this class here, as ``Remote(kinds=...)`` does.
@@ -148,6 +227,47 @@ class ActorSystem(CoreSystem, PatternSpawner):
             RuntimeError: This system has no ``remote=``.
         """
         self.endpoint.register(kind)
+
+    # ------------------------------------------------------------------ the cluster
+
+    @property
+    def cluster(self) -> ClusterNode:
+        """This node's part in its cluster.
+
+        Raises:
+            RuntimeError: This system has no ``cluster=``.
+        """
+        if self._cluster is None:
+            raise RuntimeError(f"the system {self.name!r} is in no cluster: give it cluster=Cluster(...)")
+        return self._cluster
+
+    async def spawn_singleton(self, kind: type[Actor], *args: object, name: str, role: str = "") -> ActorRef[Any]:
+        """Return the ref of the one actor of this name in the cluster, which is started if it is not there.
+
+        Every node may call this, and each that does can be given the actor. When its node leaves or is lost, another
+        one starts it anew; the ref means whoever has it.
+
+        Args:
+            kind: The actor class.
+            *args: Its arguments; they travel like the fields of a message. Those of the first call hold.
+            name: Unique in the cluster.
+            role: Only nodes with this role are given it.
+
+        Raises:
+            NameTakenError: An actor of another kind, or one that is no singleton, has this name.
+            PlacementError: No live member has this role.
+            StartError, NoQuorumError, LeaseLostError, CodecError, ValueError, RuntimeError: As ``spawn_on``.
+        """
+        return await self.cluster.spawn_singleton(kind, args, name, role)
+
+    async def locate(self, name: str) -> ActorRef[Any] | None:
+        """Return the ref of the actor that has a name of the cluster, on whichever node; it outlives relocation.
+
+        Raises:
+            NoQuorumError: This node has not heard of the name, and the store cannot be reached.
+            ValueError, RuntimeError: It is no name, or this system has no ``cluster=``.
+        """
+        return await self.cluster.locate(name)
 
     def open_process_node(
         self,
@@ -189,7 +309,13 @@ class ActorSystem(CoreSystem, PatternSpawner):
         await super()._open()
         if self._endpoint is not None:
             await self.nursery.start(self._endpoint.run)
+        if self._cluster is not None:
+            await self.nursery.start(self._cluster.run)
 
     def _close(self) -> None:
         super()._close()
         self.topics.close()
+
+
+async def _drain(system: ActorSystem) -> None:
+    await system.cluster.drain()

@@ -25,6 +25,7 @@ from trioakt import (
     CodecError,
     ConnectionLostError,
     DeadLetter,
+    DeadLetterReason,
     LeastFull,
     LinkUp,
     Remote,
@@ -90,6 +91,7 @@ async def test_a_routee_that_stops_is_replaced() -> None:
                 assert set(await settled(pool, 2)) == before
         assert system.statistics().restarts == 0
         assert {type(letter.message) for letter in letters} <= {Pid}  # asked of one that was just stopping
+        assert {letter.reason for letter in letters} <= {DeadLetterReason.STOPPED}
 
 
 async def test_it_is_resized() -> None:

@@ -87,8 +87,9 @@ def test_an_escape_sequence_is_shown_and_a_second_line_indented() -> None:
     )
 
 
-def test_text_names_the_actor_once_and_the_correlation_id() -> None:
+def test_text_names_the_actor_once_and_all_ids() -> None:
     assert as_text("paid", actor="/user/ada", correlation_id="7").endswith(" WARNING  [7] /user/ada: paid\n")
+    assert as_text("paid", trace_id="a1", span_id="b2", to="Bob").endswith("paid to=Bob trace_id=a1 span_id=b2\n")
     assert as_text("paid", amount=10, to="Bob\n").endswith(" WARNING  paid amount=10 to=Bob\n    \n")
     assert as_text("/user/ada has started", actor="/user/ada").endswith(" WARNING  /user/ada has started\n")
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -12,23 +12,26 @@ import pytest
 import trio
 import trio.lowlevel
 from loguru import logger
+from opentelemetry.trace import format_span_id, format_trace_id
 from trio.testing import MockClock
 from trio.testing import wait_all_tasks_blocked as settle
 
 from tests.core.actors import Boom, Do, Hook, Recorder, collected
-from tests.observability.watching import records, sink
+from tests.observability.watching import Spans, records, sink
 from trioakt import ActorRef, ActorSystem, Context, DeadLetter, OneForOne
-from trioakt.lowlevel import Event
-from trioakt.observability import Correlation, correlated, open_logging
+from trioakt.lowlevel import Event, Instrument
+from trioakt.observability import Correlation, Tracing, correlated, open_logging
 from trioakt.supervision import Directive
 
 TRIOAKT = logging.getLogger("trioakt")
 
 
 @asynccontextmanager
-async def logged(level: int | str = "INFO", **options: Any) -> AsyncGenerator[tuple[ActorSystem, ActorRef]]:
+async def logged(
+    level: int | str = "INFO", *, instruments: Sequence[Instrument] = (), **options: Any
+) -> AsyncGenerator[tuple[ActorSystem, ActorRef]]:
     """Open a system with one actor, called ada, that logs."""
-    system = ActorSystem("bank", extensions=[Correlation()], **options)
+    system = ActorSystem("bank", extensions=[Correlation(), *instruments], **options)
     async with open_logging(system, level=level), system:
         yield system, await system.spawn(Recorder, name="ada")
 
@@ -52,6 +55,19 @@ async def test_what_an_actor_logs_has_its_path_the_correlation_id_and_its_own_pa
     (line,) = records(lines)
     assert (line["level"], line["message"], line["actor"]) == ("INFO", "paid 10", "/user/ada")
     assert (line["correlation_id"], line["extra"], line["logger"]) == ("order-7", {"amount": 10}, "trioakt.actor")
+
+
+@pytest.mark.parametrize("message", [Do(lambda ctx: ctx.log.info("paid")), Boom(ValueError("no money"))])
+async def test_what_an_actor_logs_and_its_failure_name_the_span_in_which_it_handles_its_message(message: Any) -> None:
+    spans = Spans()
+    with sink() as lines:
+        async with logged(instruments=[Tracing(spans.provider)]) as (_, ada):
+            ada.tell(message)
+            await settle()
+    span = spans.ended[0].context
+    assert span is not None
+    ids = format_trace_id(span.trace_id), format_span_id(span.span_id)
+    assert {(line["trace_id"], line["span_id"]) for line in records(lines)} == {ids}
 
 
 async def test_the_time_in_the_log_is_when_it_was_logged_and_not_when_it_was_written() -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pynng  # pyright: ignore[reportMissingTypeStubs]
 import pytest
 
+from tests.remote.authority import Authority
+
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -30,3 +32,17 @@ def nng_has_closed() -> Generator[None]:
 
 def _descriptors() -> set[str]:
     return {each.name for each in _DESCRIPTORS.iterdir()} if _DESCRIPTORS.exists() else set()
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> Authority:
+    """The authority of the nodes."""
+    (tmp_path / "ours").mkdir()
+    return Authority(tmp_path / "ours")
+
+
+@pytest.fixture
+def rogue(tmp_path: Path) -> Authority:
+    """Another authority, which no node trusts."""
+    (tmp_path / "rogue").mkdir()
+    return Authority(tmp_path / "rogue")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -255,8 +254,7 @@ async def test_a_script_reaches_a_system_over_real_sockets() -> None:
         ada.kill()
 
 
-async def test_a_client_with_a_certificate_is_let_in_under_its_name(tmp_path: Path) -> None:
-    authority = Authority(tmp_path)
+async def test_a_client_with_a_certificate_is_let_in_under_its_name(authority: Authority) -> None:
     remote = Remote("tls+tcp://127.0.0.1:0", node="b", tls=authority.tls("b", "127.0.0.1"))
     tls = authority.tls("web", "127.0.0.1")
     async with ActorSystem("bank", remote=remote) as system:

@@ -160,18 +160,6 @@ async def test_many_small_frames_leave_no_memory_behind() -> None:
 SECURE = "tls+tcp://127.0.0.1:0"
 
 
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    (tmp_path / "ours").mkdir()
-    return Authority(tmp_path / "ours")
-
-
-@pytest.fixture
-def rogue(tmp_path: Path) -> Authority:
-    (tmp_path / "rogue").mkdir()
-    return Authority(tmp_path / "rogue")
-
-
 @pytest.mark.parametrize("hosts", [["localhost"], ["127.0.0.1"], ["elsewhere.example", "*.example"]])
 async def test_each_end_learns_the_common_name_of_the_other(authority: Authority, hosts: list[str]) -> None:
     async with NngTransport(tls=authority.tls("alpha", *hosts)).listen(SECURE) as listener:

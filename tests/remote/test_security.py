@@ -6,7 +6,6 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import attrs
@@ -38,18 +37,6 @@ encode = Codec().encode
 
 
 # ------------------------------------------------------------------------- certificates
-
-
-@pytest.fixture
-def authority(tmp_path: Path) -> Authority:
-    (tmp_path / "ours").mkdir()
-    return Authority(tmp_path / "ours")
-
-
-@pytest.fixture
-def rogue(tmp_path: Path) -> Authority:
-    (tmp_path / "rogue").mkdir()
-    return Authority(tmp_path / "rogue")
 
 
 def secure(node: str, tls: Tls) -> ActorSystem:

@@ -32,7 +32,7 @@ class Entry:
     key: str
     value: bytes
     token: int
-    """The fencing token: each time the key is created anew it is larger than all before."""
+    """The fencing token: the revision in which the key was created, so larger than all tokens before, of any key."""
 
 
 @attrs.frozen

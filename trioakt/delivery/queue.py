@@ -84,7 +84,7 @@ class DurableQueue:
     async def close(self) -> None:
         """Let the transaction under way end, and close the file."""
         self._closed = True
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):  # SQLite waits a second at most, to commit and to close
             async with self._lock:
                 await trio.to_thread.run_sync(self._file.close, limiter=self._thread)
 

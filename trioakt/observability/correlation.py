@@ -1,4 +1,7 @@
-"""The correlation id: one id for all that follows from one cause, carried along with the messages; it knows no logs."""
+"""The correlation id: one id for all that follows from one cause, carried along with the messages; it knows no logs.
+
+Beside it stands what a log line says of a trace, so that who writes logs need not know who makes traces.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,24 @@ _LONGEST = 128
 
 _current: ContextVar[str | None] = ContextVar("trioakt_correlation", default=None)
 
+span_in_hand: ContextVar[tuple[int, int]] = ContextVar("trioakt_span", default=(0, 0))
+"""Trace id and span id of the message in hand; zeros where nothing is traced."""
+
 
 def correlation_id() -> str | None:
     """Return the id of what this task is doing; ``None`` where nothing has given it one."""
     return _current.get()
+
+
+def ids() -> dict[str, str]:
+    """Return the ids of what this task is doing, as far as it has some, by what they are called in a log."""
+    found: dict[str, str] = {}
+    if (correlation := _current.get()) is not None:
+        found["correlation_id"] = correlation
+    trace_id, span_id = span_in_hand.get()
+    if trace_id:
+        found |= {"trace_id": f"{trace_id:032x}", "span_id": f"{span_id:016x}"}
+    return found
 
 
 @contextmanager

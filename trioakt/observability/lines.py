@@ -16,7 +16,7 @@ from trioakt.lowlevel import Failure
 MOST = 8_000
 """Characters of one text in a line, before it is clipped."""
 
-_KNOWN = ("event", "system", "actor", "correlation_id", "failure")
+_KNOWN = ("event", "system", "actor", "correlation_id", "trace_id", "span_id", "failure")
 """What stands in a line of JSON under its own name; the rest is under ``extra``."""
 
 _DEEPEST = 4
@@ -35,8 +35,9 @@ def json_line(record: Mapping[str, Any]) -> str:
     """Format a record as one line of JSON: ``logger.add(sys.stderr, format=json_line)``.
 
     It has ``time`` (UTC), ``level``, ``message``, ``logger``; where they are known ``actor``, ``system``,
-    ``correlation_id`` and ``event``; of an exception ``failure``, with ``type``, ``text`` and ``traceback``; and all
-    else that was bound, under ``extra``. It is ASCII, and without line breaks whatever the values hold.
+    ``correlation_id``, ``trace_id``, ``span_id`` and ``event``; of an exception ``failure``, with ``type``, ``text``
+    and ``traceback``; and all else that was bound, under ``extra``. It is ASCII, and without line breaks whatever the
+    values hold.
     """
     cast("dict[str, Any]", record)["trioakt_line"] = json.dumps(_fields(record), check_circular=False)
     return "{trioakt_line}\n"
@@ -45,8 +46,9 @@ def json_line(record: Mapping[str, Any]) -> str:
 def text_line(record: Mapping[str, Any]) -> str:
     """Format a record as text for people: ``logger.add(sys.stderr, format=text_line)``.
 
-    It has time, level, correlation id, actor, message, and what else was bound as ``name=value``. What does not fit in
-    a line follows indented, the traceback of an exception too; control characters are shown, never sent to a terminal.
+    It has time, level, correlation id, actor, message, and as ``name=value`` what else was bound, then trace and span.
+    What does not fit in a line follows indented, the traceback of an exception too; control characters are shown, never
+    sent to a terminal.
     """
     fields = _fields(record)
     time = record["time"].isoformat(sep=" ", timespec="milliseconds")
@@ -56,7 +58,9 @@ def text_line(record: Mapping[str, Any]) -> str:
         text = f"{actor}: {text}"
     if correlation is not None:
         text = f"[{correlation}] {text}"
-    for name, value in cast("dict[str, object]", fields.get("extra", {})).items():
+    traced = {name: fields[name] for name in ("trace_id", "span_id") if name in fields}
+    others = cast("dict[str, object]", fields.get("extra", {})) | traced
+    for name, value in others.items():
         text += f" {name}={value}"
     if isinstance(failure, dict):
         text += f"\n{cast('dict[str, str]', failure)['traceback'].rstrip()}"

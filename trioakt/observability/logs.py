@@ -18,7 +18,7 @@ import trio
 from loguru import logger
 
 from trioakt.lowlevel import Event, Failure
-from trioakt.observability.correlation import correlation_id
+from trioakt.observability.correlation import ids
 from trioakt.observability.lines import clipped, plain
 from trioakt.observability.stories import story_of
 
@@ -145,10 +145,7 @@ class _Bridge(logging.Handler):
     def _put(
         self, level: int, text: str, at: float, name: str, function: str, number: int, extra: dict[str, object]
     ) -> None:
-        correlation = correlation_id()
-        if correlation is not None:
-            extra.setdefault("correlation_id", correlation)
-        self._writer.put(_Line(level, clipped(text), at, name, function, number, extra))
+        self._writer.put(_Line(level, clipped(text), at, name, function, number, {**ids(), **extra}))
 
 
 def _failure_in(record: logging.LogRecord) -> Failure | None:
@@ -227,5 +224,5 @@ async def open_logging(
             yield writer
     finally:
         _place.leave(bridge)
-        with trio.CancelScope(shield=True):
+        with trio.CancelScope(shield=True):  # the thread is waited for at most 5 s
             await trio.to_thread.run_sync(writer.close)

@@ -13,6 +13,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from trioakt.lowlevel import Ask, AskOutcome, Failure, Instrument
+from trioakt.observability.correlation import span_in_hand
 
 if TYPE_CHECKING:
     from contextvars import Token
@@ -116,12 +117,13 @@ def _record(span: Span, error: BaseException) -> None:
 
 
 class _Handling(AbstractContextManager[None]):
-    """The span of one handling; while it is entered, it is the current one."""
+    """The span of one handling; while it is entered, it is the current one. After a failure the log still names it."""
 
-    __slots__ = ("_envelope", "_headers", "_kind", "_ref", "_span", "_token", "_tracer")
+    __slots__ = ("_before", "_envelope", "_headers", "_kind", "_ref", "_span", "_token", "_tracer")
 
     _span: Span
     _token: Token[Context]
+    _before: Token[tuple[int, int]]
 
     def __init__(self, tracer: Tracer, ref: ActorRef, kind: str, envelope: Envelope, headers: dict[str, str]) -> None:
         self._tracer = tracer
@@ -136,11 +138,15 @@ class _Handling(AbstractContextManager[None]):
         role = SpanKind.SERVER if isinstance(envelope, Ask) and envelope.asked else SpanKind.CONSUMER
         self._span = span = _start(self._tracer, role, self._ref, self._kind, envelope, cause)
         self._token = context.attach(trace.set_span_in_context(span, cause))
+        ids = span.get_span_context()
+        self._before = span_in_hand.set((ids.trace_id, ids.span_id))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         context.detach(self._token)
+        if error is None:
+            span_in_hand.reset(self._before)
         span = self._span
         if error is not None and span.is_recording():
             if isinstance(error, trio.Cancelled):

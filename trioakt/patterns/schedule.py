@@ -5,7 +5,7 @@ When a schedule ticks is its rhythm's to say, and the clockwork waits for it; he
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextvars import copy_context
 from importlib import import_module
 from itertools import count
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 Missing = Literal["coalesce", "burst"]
 """What becomes of ticks that come too fast: dropped while an earlier one is not handled, or told all the same."""
+
+Claim = Callable[[str, float], Awaitable[bool]]
+"""Given the name of a schedule and the time of a tick, says whether it is this node that tells it."""
 
 
 def cron_rhythm(expression: str, zone: str | ZoneInfo) -> Cron:
@@ -97,6 +100,7 @@ class Schedule:
         self._tick: _Tick | None = None
         self._due = 0.0
         self._left: float | None = None
+        self._claim: Claim | None = None
 
     @property
     def active(self) -> bool:
@@ -141,6 +145,10 @@ class Schedule:
         """Tie it to this life of an actor; the scheduler calls this."""
         self._context, self._actor = context, context.actor
 
+    def share(self, claim: Claim) -> None:
+        """Tell only the ticks that this node has claimed; the scheduler calls this."""
+        self._claim = claim
+
     def begin(self, due: float | None) -> None:
         """Wait for this tick, or end when there is none; the scheduler calls this."""
         if due is None:
@@ -161,6 +169,16 @@ class Schedule:
             return
         due = self._due
         self.begin(self.rhythm.after(due, now))
+        if self._claim is None:
+            self._tell_due(due, now)
+        else:
+            self._scheduler.nursery.start_soon(self._tell_if_claimed, self._claim, due, now)
+
+    async def _tell_if_claimed(self, claim: Claim, due: float, now: float) -> None:
+        if await claim(self.name, due) and self.active:
+            self._tell_due(due, now)
+
+    def _tell_due(self, due: float, now: float) -> None:
         if self.missed == "burst":
             for _ in range(self.rhythm.count(due, now)):
                 self._variables.run(self._tell)
@@ -188,6 +206,9 @@ class Scheduler:
     def __init__(self, system: CoreSystem) -> None:
         self.system = system
         self.clockwork = Clockwork(system.settings.wall_clock)
+        self.claim: Claim | None = None
+        """How a tick is claimed that all nodes of a cluster would tell; the cluster sets it."""
+        self.nursery: trio.Nursery
         self._schedules: dict[str, Schedule] = {}
         self._of: dict[ActorRef[Any], set[Schedule]] = {}
         self._numbers = count(1)
@@ -241,6 +262,7 @@ class Scheduler:
         name: str | None = None,
         zone: str | ZoneInfo = "UTC",
         missed: Missing = "coalesce",
+        cluster: bool = False,
     ) -> Schedule:
         """Tell an actor a message whenever the wall clock matches a cron expression.
 
@@ -257,13 +279,24 @@ class Scheduler:
                 Debian's rules hold: a time of day that is skipped comes once when the clocks have changed, one that
                 is repeated comes the first time only, and what comes more often goes on evenly.
             missed: As ``every``; a burst is at most 1,000 ticks.
+            cluster: Whether each tick is told once in the cluster, by one of the nodes that have a schedule of this
+                name, at most once whatever fails; their clocks may differ by up to ten minutes. It needs a name.
 
         Raises:
             ValueError: The expression is bad or never comes, or there is no such zone; otherwise as ``once``.
-            RuntimeError: As ``once``.
+            RuntimeError: As ``once``, or the system is in no cluster.
+            TypeError: ``cluster`` without a name.
             ImportError: The extra is not installed.
         """
-        return self._start(cron_rhythm(expression, zone), ref, message, name, missed, None)
+        if not cluster:
+            return self._start(cron_rhythm(expression, zone), ref, message, name, missed, None)
+        if self.claim is None:
+            raise RuntimeError(f"{self.system.name} is in no cluster: give it cluster=Cluster(...)")
+        if name is None:
+            raise TypeError("a schedule of the cluster needs a name=, the same on each node")
+        schedule = self._start(cron_rhythm(expression, zone), ref, message, name, missed, None)
+        schedule.share(self.claim)
+        return schedule
 
     def for_life(self, context: CoreContext, rhythm: Rhythm, message: object, missed: Missing) -> Schedule:
         """Schedule a message of an actor to itself; see ``Context.schedule_once`` and those beside it."""
@@ -338,7 +371,8 @@ class Scheduler:
 
     async def _run(self) -> None:
         with self.system.events.listen(self._restarted, ActorRestarted):
-            await self.clockwork.run()
+            async with trio.open_nursery() as self.nursery:
+                await self.clockwork.run()
 
     def _restarted(self, event: ActorRestarted) -> None:
         """Forget what an earlier life of an actor had scheduled."""

@@ -86,6 +86,29 @@ class Endpoint:
         text = await self._reach(node, lambda peer: peer.spawn(kind_name(kind), name or "", body))
         return self._switchboard.house.names.read_ref(text)
 
+    # ------------------------------------------------- for those who keep actors on several nodes
+
+    @property
+    def identities(self) -> dict[str, Callable[[str], ActorRef[Any]]]:
+        """What makes refs out of texts that name no node, by what the texts begin with before a slash."""
+        return self._switchboard.house.names.identities
+
+    def name_of(self, ref: ActorRef[Any]) -> str:
+        """Return the text of a ref, which every node can read."""
+        return self._switchboard.house.names.write_ref(ref)
+
+    def ref_of(self, text: str) -> ActorRef[Any]:
+        """Return the ref with this text."""
+        return self._switchboard.house.names.read_ref(text)
+
+    def write_args(self, args: tuple[Any, ...]) -> bytes:
+        """Return the bytes of arguments; raise CodecError if they cannot travel."""
+        return self._switchboard.house.encode(Value(args))
+
+    def read_args(self, body: bytes) -> tuple[Any, ...]:
+        """Return the arguments in these bytes; raise CodecError if they are none."""
+        return tuple(self._switchboard.house.decode(body))
+
     async def greet(self, node: str) -> None:
         """Return when there is a session with the node at ``host:port``.
 

@@ -18,8 +18,8 @@ class Hello(msgspec.Struct, tag=1, array_like=True, frozen=True):
     """The first frame on every link: who dials, and what it wants proven.
 
     ``answers`` is the session of the hello that this one answers, empty in the first hello of the two. Everything in it
-    is a claim until a proof has been checked. ``seal`` is a code over the rest that takes the cookie to make: who does
-    not hold it is not answered.
+    is a claim until a proof has been checked. ``compression`` is the one that the node uses and takes, empty for none.
+    ``seal`` is a code over the rest that takes the cookie to make: who does not hold it is not answered.
     """
 
     protocol: int
@@ -30,6 +30,7 @@ class Hello(msgspec.Struct, tag=1, array_like=True, frozen=True):
     session: bytes
     challenge: bytes
     answers: bytes
+    compression: str = ""
     seal: bytes = b""
 
 
@@ -60,7 +61,13 @@ class Goodbye(msgspec.Struct, tag=5, array_like=True, frozen=True):
     answered: bool
 
 
-Frame = Hello | Proof | Data | Alive | Goodbye
+class Compressed(msgspec.Struct, tag=6, array_like=True, frozen=True):
+    """A frame of records, compressed as both hellos say."""
+
+    data: bytes
+
+
+Frame = Hello | Proof | Data | Alive | Goodbye | Compressed
 
 _encoder = Encoder()
 _decoder = Decoder(Frame)

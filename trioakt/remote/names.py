@@ -37,11 +37,16 @@ class Names:
         self._exports = exports
         self._incarnation = incarnation
         self._peer_at = peer_at
+        self.identities: dict[str, Callable[[str], ActorRef[Any]]] = {}
+        """What makes refs of texts that name no spawn but what nodes share, by how the texts begin."""
         self._recipients: WeakValueDictionary[tuple[str, bytes, int], RemoteRecipient] = WeakValueDictionary()
 
     def write_ref(self, ref: ActorRef[Any]) -> str:
         """Return the name of a ref."""
         recipient = ref.recipient
+        identity: str | None = getattr(recipient, "identity", None)
+        if identity is not None:
+            return identity
         if isinstance(recipient, RemoteRecipient):
             incarnation, number = recipient.incarnation, recipient.number
         else:
@@ -54,6 +59,9 @@ class Names:
         Raises:
             ValueError: It is no name.
         """
+        scheme, _, identity = text.partition("/")
+        if scheme in self.identities:
+            return self.identities[scheme](identity)
         match = _NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"not the name of a ref: {text[:200]!r}")

@@ -197,6 +197,7 @@ def make_plan(
         "heartbeat": remote.heartbeat,
         "suspicion": suspicion,
         "max_frame": remote.max_frame,
+        "compression": remote.compression,
     }
     cls = type(system)
     own = (cls.__module__, cls.__qualname__)

@@ -18,12 +18,26 @@ import attrs
 import msgspec
 
 from trioakt.errors import ProtocolError
-from trioakt.remote.frames import ANY_SYSTEM, PROTOCOL, Alive, Data, Goodbye, Hello, Proof, decode_frame, encode_frame
+from trioakt.remote.compression import Compression, Compressor, open_compressor
+from trioakt.remote.frames import (
+    ANY_SYSTEM,
+    PROTOCOL,
+    Alive,
+    Compressed,
+    Data,
+    Goodbye,
+    Hello,
+    Proof,
+    decode_frame,
+    encode_frame,
+)
 
 STRANGER = 8192
 """Bytes of a frame, at most, from a node that has not proven who it is."""
 _BATCH = 64
 """Records in one frame, at most: with more, replies wait for each other."""
+_SMALL = 1024
+"""Bytes of a frame below which it is not compressed: it would take time and save next to nothing."""
 _UNREAD = 128 * 2**20
 """Bytes of records that may wait for a node that still sends some itself."""
 
@@ -53,13 +67,15 @@ class Rules:
         cookie: The shared secret; empty bytes for none.
         heartbeat: Seconds without a frame after which one is sent.
         suspicion: Seconds of silence after which the other node is given up.
-        max_frame: Bytes of a frame, at most.
+        max_frame: Bytes of a frame, at most, compressed or not.
+        compression: How frames of records are compressed where the other node says the same.
     """
 
     cookie: bytes = attrs.field(repr=False)
     heartbeat: float
     suspicion: float
     max_frame: int
+    compression: Compression | None = None
 
 
 @attrs.frozen
@@ -140,9 +156,11 @@ class Session:
             session,
             challenge,
             b"" if answers is None else answers.session,
+            rules.compression or "",
         )
         self._hello = sealed(hello, rules.cookie)
         self._theirs: Hello | None = None
+        self._compressor: Compressor | None = None
         self._control: deque[bytes] = deque([encode_frame(self._hello)])
         self._records: deque[tuple[msgspec.Raw, int, Any]] = deque()
         self._waiting = 0
@@ -221,6 +239,8 @@ class Session:
         self._waiting -= size
         frame = encode_frame(Data(self._sent, batch))
         self._sent += 1
+        if self._compressor is not None and len(frame) >= _SMALL:
+            return min(frame, encode_frame(Compressed(self._compressor.compress(frame))), key=len)
         return frame
 
     # ----------------------------------------------------------------------- what comes in
@@ -272,6 +292,8 @@ class Session:
                 return self._proven(frame)
             case SessionState.OPEN | SessionState.LEAVING, Data():
                 return self._records_came(frame)
+            case SessionState.OPEN | SessionState.LEAVING, Compressed():
+                return self._records_came(self._decompressed(frame))
             case SessionState.PROVING | SessionState.OPEN | SessionState.LEAVING, Alive(number):
                 self._check_number(number)
             case SessionState.OPEN | SessionState.LEAVING, Goodbye(number):
@@ -303,6 +325,8 @@ class Session:
         assert self.peer is not None
         if not hmac.compare_digest(proof.code, _code(self._rules.cookie, self._theirs, self._hello)):
             raise ProtocolError("it does not hold the same cookie")
+        if self._rules.compression is not None and self._theirs.compression == self._rules.compression:
+            self._compressor = open_compressor(self._rules.compression)
         self.state = SessionState.OPEN
         return [Opened(self.peer)]
 
@@ -312,6 +336,14 @@ class Session:
             raise ProtocolError(f"it sends, and does not read the {self._waiting} bytes that wait for it")
         self._expected += 1
         return [Received(data.records)]
+
+    def _decompressed(self, frame: Compressed) -> Data:
+        if self._compressor is None:
+            raise ProtocolError("a compressed frame, and none was agreed on")
+        data = decode_frame(self._compressor.decompress(frame.data, self._rules.max_frame))
+        if not isinstance(data, Data):
+            raise ProtocolError(f"a compressed {type(data).__name__}")
+        return data
 
     def _check_number(self, number: int) -> None:
         if number != self._expected:

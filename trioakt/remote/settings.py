@@ -5,9 +5,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import attrs
+
+from trioakt.remote.compression import Compression, open_compressor
 
 if TYPE_CHECKING:
     from trioakt.remote.transport import Transport
@@ -36,6 +38,13 @@ def _fits(instance: Remote, attribute: attrs.Attribute[Any], value: Tls | None) 
 def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: bytes | None) -> None:
     if value is not None and not value:
         raise ValueError("an empty cookie keeps nobody out: give none, or a long one")
+
+
+def _installed(instance: object, attribute: attrs.Attribute[Any], value: Compression | None) -> None:
+    if value not in (None, *get_args(Compression)):
+        raise ValueError(f"compression is one of {', '.join(get_args(Compression))}, or None, got {value!r}")
+    if value is not None:
+        open_compressor(value)
 
 
 def _two_heartbeats(instance: Remote, attribute: attrs.Attribute[Any], value: float) -> None:
@@ -72,6 +81,8 @@ class Remote:
         heartbeat: Seconds of silence after which a sign of life is sent.
         suspicion: Seconds of silence after which another node is given up.
         max_frame: Bytes, at most, of a frame, and so of a message.
+        compression: ``"zstd"`` (smaller) or ``"lz4"`` (faster) compresses what goes to and comes from those nodes that
+            have the same; it needs the extra ``compression``.
         transport: What carries the frames instead of sockets, for tests: one of a ``MemoryNetwork``.
         entropy: Makes so many random bytes, for ids and challenges; a test that is to be repeated gives its own.
     """
@@ -85,5 +96,6 @@ class Remote:
     heartbeat: float = attrs.field(default=0.5, kw_only=True, validator=attrs.validators.gt(0))
     suspicion: float = attrs.field(default=2.0, kw_only=True, validator=_two_heartbeats)
     max_frame: int = attrs.field(default=16 * 2**20, kw_only=True, validator=attrs.validators.ge(65536))
+    compression: Compression | None = attrs.field(default=None, kw_only=True, validator=_installed)
     transport: Transport | None = attrs.field(default=None, kw_only=True)
     entropy: Callable[[int], bytes] = attrs.field(default=secrets.token_bytes, kw_only=True, repr=False)

@@ -50,7 +50,9 @@ class Switchboard:
         self._remote = remote
         self._transport = transport
         self._guest = guest
-        self._rules = Rules(remote.cookie or b"", remote.heartbeat, remote.suspicion, remote.max_frame)
+        self._rules = Rules(
+            remote.cookie or b"", remote.heartbeat, remote.suspicion, remote.max_frame, remote.compression
+        )
         self._incarnation = remote.entropy(16)
         self.house = House(system, self._incarnation, self.peer_at, remote.max_frame)
         self._peers: WeakValueDictionary[str, Peer] = WeakValueDictionary()

@@ -1,0 +1,309 @@
+"""Holdings: the names that this node owns, how it claims and starts them, and how it lets go of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, cast
+
+import attrs
+import trio
+
+from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
+from trioakt.cluster.facts import OwnerFact, decode_fact, encode_fact
+from trioakt.cluster.placement import heir
+from trioakt.cluster.view import NAMES, OWNERS, Delta, Name, View, fit
+from trioakt.errors import LeaseLostError, NameTakenError, NoQuorumError, StartError
+from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, PoisonPill, SpawnOptions, TerminationCause, Watch
+
+if TYPE_CHECKING:
+    from trioakt.cluster.lease import Lease
+    from trioakt.cluster.store import Store
+    from trioakt.remote.endpoint import Endpoint
+
+_log = logging.getLogger("trioakt")
+
+_AT_ONCE = 16
+"""Names that are claimed, or let go, at the same time: this bounds the rate of relocation."""
+_SETTLING = 0.2
+"""Seconds for all nodes to hear that an actor is about to move; what they send before that is handled where it is."""
+_PATIENCE = (0.25, 10.0)
+"""Seconds after which what has not started is tried again: at first, and at most."""
+
+
+@attrs.define(eq=False)
+class Holding:
+    """One name that this node owns."""
+
+    name: str
+    token: int
+    """The fencing token."""
+    source: Name
+    """What says that it shall be there."""
+    ref: ActorRef[Any] | None = None
+    leaving: bool = False
+    """Whether another node is to have it."""
+
+
+class Holdings:
+    """What a node owns in one incarnation of its membership.
+
+    Args:
+        system: This node's.
+        endpoint: Its way to others.
+        store: Which knows who owns what.
+        lease: That proves what is owned here.
+        view: What this node knows of the cluster.
+        run: This incarnation.
+        kinds: The actor classes that may be placed here, by name.
+        settled: Called with names of which something has changed.
+    """
+
+    def __init__(
+        self,
+        system: CoreSystem,
+        endpoint: Endpoint,
+        store: Store,
+        lease: Lease,
+        view: View,
+        run: str,
+        kinds: dict[str, type[Actor]],
+        settled: Callable[[Iterable[str]], None],
+    ) -> None:
+        self.held: dict[str, Holding] = {}
+        self.draining = False
+        self._system = system
+        self._endpoint = endpoint
+        self._store = store
+        self._lease = lease
+        self._view = view
+        self._run = run
+        self._kinds = kinds
+        self._settled = settled
+        self._limiter = trio.CapacityLimiter(_AT_ONCE)
+        self._claiming: set[str] = set()
+        self._nursery: trio.Nursery
+
+    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """Be the task that owns the claims; cancelled when the lease is lost or given back."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                self._claim_all(self._view.orphans)
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            for holding in self.held.values():
+                holding.leaving = True
+                if holding.ref is not None:
+                    holding.ref.kill()
+            self.held.clear()
+
+    def hear(self, delta: Delta) -> None:
+        """Take note of what has changed in the view."""
+        for name, token in delta.given_up:
+            holding = self.held.get(name)
+            if holding is not None and holding.source.token == token and holding.ref is not None:
+                holding.ref.stop()
+        if delta.members:
+            self._claim_all(self._view.orphans)
+        else:
+            self._claim_all(delta.names & self._view.orphans)
+
+    def heir_of(self, name: Name, key: str) -> str:
+        """Return the incarnation that a name without an owner falls to; empty if there is none."""
+        present = (each for each in self._view.members.values() if not (self.draining and each.run == self._run))
+        members = fit(present, name.fact.kind, name.fact.role)
+        if any(member.run == name.fact.wanted for member in members):
+            return name.fact.wanted
+        chosen = heir(key, members)
+        return "" if chosen is None else chosen.run
+
+    # --------------------------------------------------------------------- taking on
+
+    def _claim_all(self, names: Iterable[str]) -> None:
+        for name in tuple(names):
+            if self._is_due(name):
+                self._claiming.add(name)
+                self._nursery.start_soon(self._take_on, name)
+
+    def _is_due(self, name: str) -> bool:
+        if self.draining or name in self._claiming or name in self.held or name not in self._view.orphans:
+            return False
+        return self.heir_of(self._view.names[name], name) == self._run
+
+    async def _take_on(self, name: str) -> None:
+        """Claim a name that falls to this node and start its actor; what fails is tried again."""
+        pause, longest = _PATIENCE
+        self._claiming.discard(name)
+        try:
+            while self._is_due(name):
+                self._claiming.add(name)
+                try:
+                    async with self._limiter:
+                        await self.claim(name, self._view.names[name])
+                except (NoQuorumError, LeaseLostError) as error:
+                    _log.warning("cannot claim %s: %s", name, error)
+                except StartError as error:
+                    self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
+                    _log.error("cannot start %s, it is tried again: %s", name, error)
+                self._claiming.discard(name)
+                if not self._is_due(name):
+                    return
+                await trio.sleep(pause)
+                pause = min(2 * pause, longest)
+        finally:
+            self._claiming.discard(name)
+
+    async def claim(self, name: str, source: Name, *, fresh: bool = False) -> ActorRef[Any] | None:
+        """Become the owner of a name and start its actor; return its ref, or ``None`` if another has it.
+
+        Args:
+            name: Which.
+            source: What says that it shall be there.
+            fresh: It has just been written by this node for itself.
+
+        Raises:
+            StartError: The actor did not start.
+            NoQuorumError, LeaseLostError: The outcome is not known; nothing runs here.
+        """
+        token = await self._own(name)
+        if token is None:
+            return None
+        moved = not fresh and source.fact.wanted != self._run
+        user = self._system.user.ref
+        holding = self.held[name] = Holding(name, token, source)
+        try:
+            if not fresh and not await self._is_wanted(name, source):
+                await self._disown(holding)
+                return None
+            if moved:
+                self._system.publish(RelocationStarted, user, name)
+            holding.ref = ref = await self._start(holding)
+        except StartError as error:
+            if moved or source.fact.singleton:
+                await self._disown(holding)
+            else:
+                await self._fail(holding, error)
+            raise
+        except BaseException:
+            self.held.pop(name, None)
+            raise
+        ref.recipient.signal(Watch(_Watch(self, holding)))
+        self._settled([name])
+        fact = OwnerFact(self._run, self._endpoint.name_of(ref), "")
+        await self._store.put_guarded(self._view.prefix + OWNERS + name, encode_fact(fact), token)
+        if moved:
+            self._system.publish(RelocationCompleted, ref, name)
+        return ref
+
+    async def _own(self, name: str) -> int | None:
+        """Create the key of the owner; one that an attempt of this incarnation has left counts as its own."""
+        key = self._view.prefix + OWNERS + name
+        created = await self._store.create(key, encode_fact(OwnerFact(self._run, "", "")), self._lease)
+        if created.won:
+            return created.token
+        listing = await self._store.list(key)
+        present = next((entry for entry in listing.entries if entry.key == key), None)
+        if present is None or name in self.held:
+            return None
+        fact = decode_fact(present, OwnerFact)
+        return present.token if fact.run == self._run and not fact.failed else None
+
+    async def _is_wanted(self, name: str, source: Name) -> bool:
+        """Return whether the name is there still, now that nobody else can take it."""
+        key = self._view.prefix + NAMES + name
+        listing = await self._store.list(key)
+        return any(entry.key == key and entry.token == source.token for entry in listing.entries)
+
+    async def _start(self, holding: Holding) -> ActorRef[Any]:
+        fact = holding.source.fact
+        try:
+            kind, args = self._kinds[fact.kind], self._endpoint.read_args(fact.args)
+        except Exception as error:  # another version of the program has written it
+            raise StartError(f"{holding.name!r} cannot be started here: {error}", f"/user/{holding.name}") from error
+        options = cast("SpawnOptions", dict(fact.options))
+        while True:
+            before = self._system.actor(holding.name)
+            try:
+                return await CoreSystem.spawn(self._system, kind, *args, name=holding.name, **options)
+            except NameTakenError as error:
+                if before is None or before.is_alive:
+                    raise StartError(f"{self._system.address} has an actor {holding.name!r} of its own", "") from error
+                await before.wait_stopped()  # an earlier life, which has lost its lease
+            except (TypeError, ValueError) as error:
+                raise StartError(f"{holding.name!r} cannot be started: {error}", f"/user/{holding.name}") from error
+
+    # --------------------------------------------------------------------- letting go
+
+    async def _disown(self, holding: Holding) -> None:
+        self.held.pop(holding.name, None)
+        await self._store.delete(self._view.prefix + OWNERS + holding.name, holding.token)
+
+    async def _fail(self, holding: Holding, error: StartError) -> None:
+        """Say why a new actor did not start, to whoever has wished for it, and give the name up."""
+        key = self._view.prefix + OWNERS + holding.name
+        await self._store.put_guarded(key, encode_fact(OwnerFact(self._run, "", str(error))), holding.token)
+        await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
+        await self._disown(holding)
+
+    def ended(self, holding: Holding) -> None:
+        """Hear that an actor has ended: unless it moves, its name ends with it."""
+        if not holding.leaving and not self._system.user.closed and self.held.get(holding.name) is holding:
+            self._nursery.start_soon(self._give_up, holding)
+
+    async def _give_up(self, holding: Holding) -> None:
+        pause, longest = _PATIENCE
+        while True:
+            try:
+                await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
+                await self._disown(holding)
+            except NoQuorumError:
+                await trio.sleep(pause)
+                pause = min(2 * pause, longest)
+            else:
+                return
+
+    async def hand_over(self) -> None:
+        """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
+        self.draining = True
+        leaving = tuple(self.held.values())
+        if not leaving:
+            return
+        async with trio.open_nursery() as nursery:
+            for holding in leaving:
+                nursery.start_soon(self._announce, holding)
+        await trio.sleep(_SETTLING)
+        async with trio.open_nursery() as nursery:
+            for holding in leaving:
+                nursery.start_soon(self._hand_over, holding)
+
+    async def _announce(self, holding: Holding) -> None:
+        """Let all nodes keep their messages for this name, until it has another owner."""
+        async with self._limiter:
+            holding.leaving = True
+            fact = encode_fact(OwnerFact(self._run, "", ""))
+            await self._store.put_guarded(self._view.prefix + OWNERS + holding.name, fact, holding.token)
+
+    async def _hand_over(self, holding: Holding) -> None:
+        async with self._limiter:
+            if holding.ref is not None:
+                holding.ref.tell(PoisonPill())
+                with trio.move_on_after(self._system.settings.actors.stop_grace) as grace:
+                    await holding.ref.wait_stopped()
+                if grace.cancelled_caught:
+                    holding.ref.kill()
+                    await holding.ref.wait_stopped()
+            if not self.heir_of(holding.source, holding.name):
+                await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
+            await self._disown(holding)
+
+
+@attrs.frozen(eq=False)
+class _Watch:
+    """Hears of the end of an actor that has a name."""
+
+    holdings: Holdings
+    holding: Holding
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        self.holdings.ended(self.holding)
