@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Generator, Iterable
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -122,22 +123,20 @@ class Holdings:
 
     def _claim_all(self, names: Iterable[str]) -> None:
         for name in tuple(names):
-            if self._is_due(name):
+            if name not in self._claiming and self._falls_here(name):
                 self._claiming.add(name)
                 self._nursery.start_soon(self._take_on, name)
 
-    def _is_due(self, name: str) -> bool:
-        if self.draining or name in self._claiming or name in self.held or name not in self._view.orphans:
+    def _falls_here(self, name: str) -> bool:
+        if self.draining or name in self.held or name not in self._view.orphans:
             return False
         return self.heir_of(self._view.names[name], name) == self._run
 
     async def _take_on(self, name: str) -> None:
         """Claim a name that falls to this node and start its actor; what fails is tried again."""
         pause, longest = _PATIENCE
-        self._claiming.discard(name)
         try:
-            while self._is_due(name):
-                self._claiming.add(name)
+            while self._falls_here(name):
                 try:
                     async with self._limiter:
                         await self.claim(name, self._view.names[name])
@@ -146,13 +145,22 @@ class Holdings:
                 except StartError as error:
                     self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
                     _log.error("cannot start %s, it is tried again: %s", name, error)
-                self._claiming.discard(name)
-                if not self._is_due(name):
-                    return
-                await trio.sleep(pause)
-                pause = min(2 * pause, longest)
+                if self._falls_here(name):
+                    await trio.sleep(pause)
+                    pause = min(2 * pause, longest)
         finally:
             self._claiming.discard(name)
+
+    @contextmanager
+    def claiming(self, name: str) -> Generator[None]:
+        """Claim a name within the block; meanwhile it is not claimed otherwise."""
+        self._claiming.add(name)
+        try:
+            yield
+        finally:
+            self._claiming.discard(name)
+        if self._falls_here(name):
+            self._claim_all([name])
 
     async def claim(self, name: str, source: Name, *, fresh: bool = False) -> ActorRef[Any] | None:
         """Become the owner of a name and start its actor; return its ref, or ``None`` if another has it.
@@ -190,8 +198,7 @@ class Holdings:
             raise
         ref.recipient.signal(Watch(_Watch(self, holding)))
         self._settled([name])
-        fact = OwnerFact(self._run, self._endpoint.name_of(ref), "")
-        await self._store.put_guarded(self._view.prefix + OWNERS + name, encode_fact(fact), token)
+        await self._announce(holding, self._endpoint.name_of(ref))
         if moved:
             self._system.publish(RelocationCompleted, ref, name)
         return ref
@@ -233,6 +240,24 @@ class Holdings:
             except (TypeError, ValueError) as error:
                 raise StartError(f"{holding.name!r} cannot be started: {error}", f"/user/{holding.name}") from error
 
+    async def _announce(self, holding: Holding, ref: str) -> None:
+        """Let all nodes know where the actor is, or that it is nowhere."""
+        key, fact = self._view.prefix + OWNERS + holding.name, OwnerFact(self._run, ref, "")
+        await self._insist(lambda: self._store.put_guarded(key, encode_fact(fact), holding.token))
+
+    async def _insist(self, verb: Callable[[], Awaitable[object]]) -> None:
+        """Try again what the store does not answer, until it does."""
+        pause, longest = _PATIENCE
+        while True:
+            try:
+                await verb()
+            except NoQuorumError as error:
+                _log.warning("%s waits for the store: %s", self._system.address, error)
+                await trio.sleep(pause)
+                pause = min(2 * pause, longest)
+            else:
+                return
+
     # --------------------------------------------------------------------- letting go
 
     async def _disown(self, holding: Holding) -> None:
@@ -252,16 +277,9 @@ class Holdings:
             self._nursery.start_soon(self._give_up, holding)
 
     async def _give_up(self, holding: Holding) -> None:
-        pause, longest = _PATIENCE
-        while True:
-            try:
-                await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
-                await self._disown(holding)
-            except NoQuorumError:
-                await trio.sleep(pause)
-                pause = min(2 * pause, longest)
-            else:
-                return
+        key = self._view.prefix + NAMES + holding.name
+        await self._insist(lambda: self._store.delete(key, holding.source.token))
+        await self._insist(lambda: self._disown(holding))
 
     async def hand_over(self) -> None:
         """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
@@ -271,18 +289,17 @@ class Holdings:
             return
         async with trio.open_nursery() as nursery:
             for holding in leaving:
-                nursery.start_soon(self._announce, holding)
+                nursery.start_soon(self._take_back, holding)
         await trio.sleep(_SETTLING)
         async with trio.open_nursery() as nursery:
             for holding in leaving:
                 nursery.start_soon(self._hand_over, holding)
 
-    async def _announce(self, holding: Holding) -> None:
+    async def _take_back(self, holding: Holding) -> None:
         """Let all nodes keep their messages for this name, until it has another owner."""
         async with self._limiter:
             holding.leaving = True
-            fact = encode_fact(OwnerFact(self._run, "", ""))
-            await self._store.put_guarded(self._view.prefix + OWNERS + holding.name, fact, holding.token)
+            await self._announce(holding, "")
 
     async def _hand_over(self, holding: Holding) -> None:
         async with self._limiter:

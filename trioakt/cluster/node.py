@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
@@ -170,11 +170,13 @@ class ClusterNode:
         if chosen is None:
             raise PlacementError(self._nobody(fact))
         lease = None if relocate else self._lease
-        source = await self._write(name, replace(fact, wanted=chosen.run), lease)
-        if source is None:
-            raise NameTakenError(f"the cluster has an actor {name!r} already", f"/user/{name}")
-        if chosen.run == self._run and self._holdings is not None:
-            await self._holdings.claim(name, source, fresh=True)
+        holdings = self._holdings if chosen.run == self._run else None
+        with nullcontext() if holdings is None else holdings.claiming(name):
+            source = await self._write(name, replace(fact, wanted=chosen.run), lease)
+            if source is None:
+                raise NameTakenError(f"the cluster has an actor {name!r} already", f"/user/{name}")
+            if holdings is not None:
+                await holdings.claim(name, source, fresh=True)
         return await self._started(name, source)
 
     async def spawn_singleton(self, kind: type[Actor], args: tuple[Any, ...], name: str, role: str) -> ActorRef[Any]:
@@ -286,7 +288,7 @@ class ClusterNode:
             if holding is not None:
                 return None if holding.leaving else holding.ref
         owner = self._view.owners.get(name)
-        if owner is None or not owner.fact.ref or owner.fact.run == self._run:
+        if owner is None or not owner.fact.ref or owner.fact.run == self._run or name not in self._view.names:
             return None
         return self._endpoint.ref_of(owner.fact.ref)
 
@@ -347,20 +349,24 @@ class ClusterNode:
 
         Once it has started it is shielded: it ends with the tree of actors, which ends by itself.
         """
+        failed: Exception | None = None
         with trio.CancelScope() as scope:
+
+            def started() -> None:
+                if not scope.shield:
+                    scope.shield = True
+                    task_status.started()
+
+            self.system.user.ref.recipient.signal(Watch(_Ended(scope)))
             async with open_store(self._settings.store) as self._store, trio.open_nursery() as self._nursery:
-                ended = _Ended()
-                self.system.user.ref.recipient.signal(Watch(ended))
-
-                def started() -> None:
-                    if not scope.shield:
-                        scope.shield = True
-                        task_status.started()
-
-                self._nursery.start_soon(self._belong, started)
-                await ended.event.wait()
-                self._is_over = True
+                try:
+                    await self._belong(started)
+                except Exception as error:
+                    failed = error  # it leaves the task as it is, not inside the nursery's group
                 self._nursery.cancel_scope.cancel()
+        self._is_over = True
+        if failed is not None:
+            raise failed
 
     async def _belong(self, started: Callable[[], None]) -> None:
         """Be a member, one incarnation after the other."""
@@ -377,11 +383,11 @@ class ClusterNode:
     async def _live(self, lease: Lease, started: Callable[[], None]) -> None:
         """Be a member for as long as a lease holds."""
         self._joined_at = self.system.settings.wall_clock()
-        self._incarnation = await self._join(lease)
-        self._lease = lease
-        listing = await self._store.list(self._view.prefix)
-        self._hear(listing.revision, self._view.load(listing))
         try:
+            self._incarnation = await self._join(lease)
+            self._lease = lease
+            listing = await self._store.list(self._view.prefix)
+            self._hear(listing.revision, self._view.load(listing))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, listing.revision)
                 self._holdings = Holdings(
@@ -415,7 +421,7 @@ class ClusterNode:
             created = await self._store.create(key, self._this_node(), lease)
             if created.won:
                 return created.token
-            if trio.current_time() > patience and not self._view.members:
+            if trio.current_time() > patience and not self._has_joined:
                 raise ClusterError(f"the cluster has another member {self._us!r}: give Remote(node=...) another name")
             await trio.sleep(self._settings.lease_ttl / 10)
 
@@ -511,9 +517,9 @@ def _checked(options: SpawnOptions) -> dict[str, int | float]:
 class _Ended:
     """Watches the guardian, which goes last."""
 
-    def __init__(self) -> None:
-        self.event = trio.Event()
+    def __init__(self, scope: trio.CancelScope) -> None:
+        self._scope = scope
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that the last actor has gone."""
-        self.event.set()
+        self._scope.cancel()
