@@ -284,9 +284,17 @@ class Holdings:
     async def hand_over(self) -> None:
         """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
         self.draining = True
-        leaving = tuple(self.held.values())
-        if not leaving:
-            return
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._stop_without_lease, nursery.cancel_scope)
+            if self.held:
+                await self._hand_all_over(tuple(self.held.values()))
+            nursery.cancel_scope.cancel()
+
+    async def _stop_without_lease(self, scope: trio.CancelScope) -> None:
+        await self._lease.lost.wait()
+        scope.cancel()
+
+    async def _hand_all_over(self, leaving: tuple[Holding, ...]) -> None:
         async with trio.open_nursery() as nursery:
             for holding in leaving:
                 nursery.start_soon(self._take_back, holding)
@@ -311,8 +319,9 @@ class Holdings:
                     holding.ref.kill()
                     await holding.ref.wait_stopped()
             if not self.heir_of(holding.source, holding.name):
-                await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
-            await self._disown(holding)
+                key = self._view.prefix + NAMES + holding.name
+                await self._insist(lambda: self._store.delete(key, holding.source.token))
+            await self._insist(lambda: self._disown(holding))
 
 
 @attrs.frozen(eq=False)

@@ -48,6 +48,16 @@ class Lease:
         """Whether it still proves anything."""
         return not self.lost.is_set() and trio.current_time() < self.deadline
 
+    @property
+    def left(self) -> float:
+        """Seconds for which it still holds if it is not renewed."""
+        return max(self.deadline - trio.current_time(), 0.0) if self.holds else 0.0
+
+    @property
+    def renewed_at(self) -> float:
+        """When the last renewal that was answered was sent, on Trio's clock."""
+        return self.deadline - self.ttl * (1 - _MARGIN)
+
     def check(self) -> None:
         """Find out whether it still proves anything.
 
@@ -109,6 +119,8 @@ async def _renew(engine: LeaseEngine[K], key: K, lease: Lease) -> None:
     pause = lease.ttl / _RENEWALS
     while True:
         await trio.sleep(pause)
+        if lease.lost.is_set():
+            return  # a renewal would only keep it from others
         sent = trio.current_time()
         try:
             with trio.move_on_at(lease.deadline):

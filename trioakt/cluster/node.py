@@ -1,9 +1,9 @@
-"""This node's part in its cluster: how it joins and leaves, what it knows, and what its users can do there."""
+"""This node's part in its cluster: what its users can do there, and the refs to names."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
@@ -12,33 +12,27 @@ from weakref import WeakValueDictionary
 import trio
 from msgspec.structs import replace
 
-from trioakt.cluster.events import LeaderChanged, MembershipLost, NodeJoined, NodeLeft
-from trioakt.cluster.facts import VERSION, MemberFact, NameFact, decode_fact, encode_fact
-from trioakt.cluster.holdings import Holdings
-from trioakt.cluster.member import Member
+from trioakt.cluster.facts import NameFact, decode_fact, encode_fact
+from trioakt.cluster.membership import Membership
 from trioakt.cluster.placement import Placement, Placing
 from trioakt.cluster.recipient import NamedRecipient
+from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster, check_kind
-from trioakt.cluster.store import Changes
-from trioakt.cluster.stores import open_store
 from trioakt.cluster.ticks import Ticks
-from trioakt.cluster.view import MEMBERS, NAMES, Delta, Name, View, fit, prefix_of
+from trioakt.cluster.view import NAMES, Delta, Name, fit
 from trioakt.errors import (
-    ClusterError,
     LeaseLostError,
     NameTakenError,
     NoQuorumError,
     PlacementError,
     StartError,
 )
-from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Options, SpawnOptions, Watch, check_name
+from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Options, SpawnOptions, check_name
 from trioakt.patterns.schedule import Scheduler
 from trioakt.remote.house import kind_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
-    from trioakt.cluster.store import Store
-    from trioakt.lowlevel import TerminationCause
     from trioakt.remote.endpoint import Endpoint
 
 _log = logging.getLogger("trioakt")
@@ -49,11 +43,9 @@ _PATIENCE = 0.5
 """Seconds after which a store that cannot be reached is tried again."""
 _RETURN = 5.0
 """Seconds that a node that leaves waits for others to take what was sent from here meanwhile."""
-_LEASES = 3.0
-"""Times to live that a node waits for an earlier one of its name to be gone, before it says that the name is taken."""
 
 
-class ClusterNode:
+class ClusterNode(Membership):
     """What a system has to do with its cluster; get it as ``system.cluster``.
 
     Args:
@@ -63,60 +55,22 @@ class ClusterNode:
     """
 
     def __init__(self, system: CoreSystem, settings: Cluster, endpoint: Endpoint) -> None:
-        self.system = system
-        self._settings = settings
-        self._endpoint = endpoint
-        self._view = View(prefix_of(system.name, settings.name))
-        self._kinds: dict[str, type[Actor]] = {}
-        for kind in settings.kinds:
-            self._kinds[kind_name(kind)] = kind
+        super().__init__(system, settings, endpoint)
         self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
         self._in_use: dict[str, NamedRecipient] = {}
         self._looked_up: set[str] = set()
-        self._changed = trio.Event()
         self._attempts = count(1)
         self._turns = count()
-        self._joined_at = 0.0
-        self._draining = False
-        self._leader: Member | None = None
-        self._incarnation = 0
-        self._seen = 0
-        self._has_joined = False
-        self._is_over = False
-        self._lease: Lease | None = None
-        self._holdings: Holdings | None = None
-        self._store: Store
-        self._nursery: trio.Nursery
         self._ticks = Ticks(f"trioakt.ticks/{system.name}/{settings.name}/", self._us)
         endpoint.identities["cluster"] = self.ref_to
+        endpoint.register(Crew)
         system.service(Scheduler).claim = self._claim_tick
-
-    # --------------------------------------------------------------- what users see
-
-    def members(self) -> tuple[Member, ...]:
-        """Return the members as far as this node has heard, in the order in which they joined."""
-        return tuple(sorted(self._view.members.values(), key=lambda member: member.incarnation))
-
-    def leader(self) -> Member | None:
-        """Return the member that has been there for longest."""
-        return self._view.leader
-
-    @property
-    def is_leader(self) -> bool:
-        """Whether this node is that member, and its lease holds."""
-        leader = self._view.leader
-        return leader is not None and self._holds and leader.run == self._run
-
-    async def wait_members(self, number: int) -> tuple[Member, ...]:
-        """Wait until there are at least so many members, and return them."""
-        await self._until(lambda: len(self._view.members) >= number)
-        return self.members()
 
     async def drain(self) -> None:
         """Hand over what this node owns, and take nothing on any more; a coordinated shutdown does so by itself.
 
         Each actor finishes what waits for it, at most as long as its system's ``stop_grace``; another node then takes
-        it over. What no other node can take ends.
+        it over. What no other node can take ends, and so do routees.
 
         Raises:
             NoQuorumError: The store cannot be reached; the rest is taken over when the lease lapses.
@@ -130,12 +84,8 @@ class ClusterNode:
         await self._holdings.hand_over()
         with trio.move_on_after(_RETURN):
             await self._until(lambda: not any(each.has_parked for each in self._in_use.values()))
-
-    async def _drain_as_told(self) -> None:
-        try:
-            await self.drain()
-        except NoQuorumError as error:
-            _log.warning("%s could not hand over all: %s", self.system.address, error)
+        with trio.move_on_after(self.system.settings.actors.stop_grace):
+            await self.system.service(Crews).wait_none()
 
     def fencing_token(self, path: str) -> int:
         """Return the token of this node's ownership of an actor; see ``Context.fencing_token``.
@@ -200,6 +150,16 @@ class ClusterNode:
         if name not in self._view.names and await self._present(name) is None:
             return None
         return self.ref_to(name)
+
+    def kind_called(self, text: str) -> type[Actor]:
+        """Return the actor class of this name that may be placed here.
+
+        Raises:
+            ValueError: There is none.
+        """
+        if text not in self._kinds:
+            raise ValueError(f"{self.system.address} can take no {text}")
+        return self._kinds[text]
 
     async def register(self, kind: type[Actor]) -> str:
         """Let actors of a class be placed here from now on, and return its name."""
@@ -330,6 +290,10 @@ class ClusterNode:
     async def _claim_tick(self, name: str, due: float) -> bool:
         return self._holds and await self._ticks.claim(self._store, name, due)
 
+    def _heard(self, delta: Delta) -> None:
+        for name in delta.names:
+            self._settle(name, is_there=name in self._view.names)
+
     def _settled(self, names: Iterable[str]) -> None:
         for name in names:
             self._settle(name, is_there=True)
@@ -341,164 +305,6 @@ class ClusterNode:
             recipient.settle(is_there=is_there)
             if not recipient.is_in_use:
                 self._in_use.pop(name, None)
-
-    # ------------------------------------------------------------------ membership
-
-    async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """Be the task of the membership: it ends after the last actor, and only then gives back what was owned here.
-
-        Once it has started it is shielded: it ends with the tree of actors, which ends by itself.
-        """
-        failed: Exception | None = None
-        with trio.CancelScope() as scope:
-
-            def started() -> None:
-                if not scope.shield:
-                    scope.shield = True
-                    task_status.started()
-
-            self.system.user.ref.recipient.signal(Watch(_Ended(scope)))
-            async with open_store(self._settings.store) as self._store, trio.open_nursery() as self._nursery:
-                try:
-                    await self._belong(started)
-                except Exception as error:
-                    failed = error  # it leaves the task as it is, not inside the nursery's group
-                self._nursery.cancel_scope.cancel()
-        self._is_over = True
-        if failed is not None:
-            raise failed
-
-    async def _belong(self, started: Callable[[], None]) -> None:
-        """Be a member, one incarnation after the other."""
-        while True:
-            try:
-                async with self._store.grant(self._settings.lease_ttl) as lease:
-                    await self._live(lease, started)
-            except (NoQuorumError, LeaseLostError) as error:
-                if not self._has_joined:
-                    raise
-                _log.warning("%s cannot join the cluster: %s", self.system.address, error)
-            await trio.sleep(_PATIENCE)
-
-    async def _live(self, lease: Lease, started: Callable[[], None]) -> None:
-        """Be a member for as long as a lease holds."""
-        self._joined_at = self.system.settings.wall_clock()
-        try:
-            self._incarnation = await self._join(lease)
-            self._lease = lease
-            listing = await self._store.list(self._view.prefix)
-            self._hear(listing.revision, self._view.load(listing))
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._follow, listing.revision)
-                self._holdings = Holdings(
-                    self.system,
-                    self._endpoint,
-                    self._store,
-                    lease,
-                    self._view,
-                    self._run,
-                    self._kinds,
-                    self._settled,
-                )
-                self._holdings.draining = self._draining
-                await nursery.start(self._holdings.run)
-                self._has_joined = True
-                started()
-                self._wake()
-                await lease.lost.wait()
-                nursery.cancel_scope.cancel()
-        finally:
-            self._holdings, self._lease, self._incarnation = None, None, 0
-        _log.error("%s is no member of the cluster any more: its lease is lost", self.system.address)
-        self.system.publish(MembershipLost, self.system.user.ref, "its lease is lost")
-
-    async def _join(self, lease: Lease) -> int:
-        """Write this node down, when an earlier node of its name is gone, and return its incarnation."""
-        key = self._view.prefix + MEMBERS + self._us
-        patience = trio.current_time() + _LEASES * self._settings.lease_ttl
-        while True:
-            await self._check_versions()
-            created = await self._store.create(key, self._this_node(), lease)
-            if created.won:
-                return created.token
-            if trio.current_time() > patience and not self._has_joined:
-                raise ClusterError(f"the cluster has another member {self._us!r}: give Remote(node=...) another name")
-            await trio.sleep(self._settings.lease_ttl / 10)
-
-    async def _check_versions(self) -> None:
-        for entry in (await self._store.list(self._view.prefix + MEMBERS)).entries:
-            version = decode_fact(entry, MemberFact).version
-            if version != VERSION:
-                raise ClusterError(f"{entry.key!r} is of version {version}, this node of version {VERSION}")
-
-    def _this_node(self) -> bytes:
-        roles, kinds = sorted(self._settings.roles), sorted(self._kinds)
-        return encode_fact(MemberFact(VERSION, self.system.address, roles, kinds, self._joined_at, self._draining))
-
-    async def _tell_about_this_node(self) -> None:
-        await self._store.put_guarded(self._view.prefix + MEMBERS + self._us, self._this_node(), self._incarnation)
-
-    async def _follow(self, revision: int) -> None:
-        """Keep the view up to date."""
-        while True:
-            try:
-                async with self._store.watch(self._view.prefix, revision) as changes:
-                    async for each in changes:
-                        if not isinstance(each, Changes):
-                            break
-                        self._hear(each.revision, self._view.apply(each))
-            except NoQuorumError as error:
-                _log.warning("%s does not hear from the store: %s", self.system.address, error)
-                await trio.sleep(_PATIENCE)
-            with suppress(NoQuorumError):
-                listing = await self._store.list(self._view.prefix)
-                revision = listing.revision
-                self._hear(revision, self._view.load(listing))
-
-    def _hear(self, revision: int, delta: Delta) -> None:
-        self._seen = revision
-        user = self.system.user.ref
-        for member in delta.left:
-            self.system.publish(NodeLeft, user, member)
-        for member in delta.joined:
-            self.system.publish(NodeJoined, user, member)
-        leader = self._view.leader
-        if (leader and leader.run) != (self._leader and self._leader.run):
-            self.system.publish(LeaderChanged, user, leader)
-        self._leader = leader
-        if self._holdings is not None:
-            self._holdings.hear(delta)
-        us = self._view.members.get(self._us)
-        if us is not None and us.run == self._run and us.draining and not self._draining:
-            self._nursery.start_soon(self._drain_as_told)
-        for name in delta.names:
-            self._settle(name, is_there=name in self._view.names)
-        self._wake()
-
-    @property
-    def _us(self) -> str:
-        return self._endpoint.remote.node or self.system.name
-
-    @property
-    def _run(self) -> str:
-        return f"{self._us}/{self._incarnation}"
-
-    @property
-    def _holds(self) -> bool:
-        return self._lease is not None and self._lease.holds
-
-    def _known_kinds(self) -> frozenset[str]:
-        member = self._view.members.get(self._us)
-        return frozenset() if member is None else member.kinds
-
-    def _wake(self) -> None:
-        self._changed.set()
-        self._changed = trio.Event()
-
-    async def _until(self, condition: Callable[[], bool]) -> None:
-        await trio.lowlevel.checkpoint()
-        while not condition():
-            await self._changed.wait()
 
 
 def _checked(options: SpawnOptions) -> dict[str, int | float]:
@@ -512,14 +318,3 @@ def _checked(options: SpawnOptions) -> dict[str, int | float]:
         raise TypeError(f"an actor of the cluster takes {sorted(_NUMBERS)} as options, not {sorted(others)}")
     Options().with_changes(options)
     return dict(cast("dict[str, int | float]", options))
-
-
-class _Ended:
-    """Watches the guardian, which goes last."""
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self._scope = scope
-
-    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that the last actor has gone."""
-        self._scope.cancel()
