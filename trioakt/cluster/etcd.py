@@ -16,7 +16,7 @@ import trio
 from trioakt.cluster.etcd_gateway import Gateway, Json, RefusedError, open_gateway, parse_etcd_url
 from trioakt.cluster.lease import Lease, keep
 from trioakt.cluster.store import Changes, Created, Entry, Listing, Removed, Resync, check_entry
-from trioakt.errors import LeaseLostError, NoQuorumError
+from trioakt.errors import ClusterError, LeaseLostError
 from trioakt.remote.settings import Tls
 
 _MARK = 8
@@ -24,7 +24,7 @@ _MARK = 8
 _PAGE = 1000
 """Keys in one answer to a list."""
 
-_Heard = Changes | Resync | NoQuorumError
+_Heard = Changes | Resync | ClusterError
 
 
 @asynccontextmanager
@@ -109,6 +109,8 @@ class EtcdStore:
         return await self._guarded(key, token, {"request_delete_range": {}})
 
     async def _guarded(self, key: str, token: int, operation: Json) -> bool:
+        if token < 1:  # of a key that is not there, to etcd
+            return False
         for request in operation.values():
             request["key"] = _text(key.encode())
         answer = await self._call("kv/txn", _transaction(key, token, operation), once=True)
@@ -180,9 +182,7 @@ class _Leases:
 class _Watch:
     """Turns a stream of answers into the changes of whole revisions, and knows where it has come to."""
 
-    def __init__(
-        self, prefix: str, revision: int, send: trio.MemorySendChannel[Changes | Resync | NoQuorumError]
-    ) -> None:
+    def __init__(self, prefix: str, revision: int, send: trio.MemorySendChannel[_Heard]) -> None:
         self._range = _range(prefix)
         self._revision = revision
         self._send = send
@@ -192,7 +192,7 @@ class _Watch:
         async with self._send:
             try:
                 await gateway.follow("watch", self._ask, self._hear)
-            except NoQuorumError as error:
+            except ClusterError as error:
                 await self._send.send(error)
 
     def _ask(self) -> Json:
@@ -232,7 +232,7 @@ class _Hearing:
             heard = await self._receive.receive()
         except trio.EndOfChannel:
             raise StopAsyncIteration from None
-        if isinstance(heard, NoQuorumError):
+        if isinstance(heard, ClusterError):
             raise heard
         return heard
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Generator, Iterable
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -42,6 +41,8 @@ class Holding:
     source: Name
     """What says that it shall be there."""
     ref: ActorRef[Any] | None = None
+    started: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the actor has started, or has not."""
     leaving: bool = False
     """Whether another node is to have it."""
 
@@ -132,43 +133,51 @@ class Holdings:
             return False
         return self.heir_of(self._view.names[name], name) == self._run
 
-    async def _take_on(self, name: str) -> None:
-        """Claim a name that falls to this node and start its actor; what fails is tried again."""
+    async def write(self, name: str, write: Callable[[], Awaitable[Name | None]]) -> Name | None:
+        """Write down a name that is to be owned here, and claim it at once if it was not there.
+
+        When cancelled, it may have been written; then it is claimed all the same.
+        """
+        self._claiming.add(name)
+        source = None
+        try:
+            source = await write()
+        finally:
+            if source is None:
+                self._claiming.discard(name)
+                self._claim_all([name])
+        if source is not None:
+            self._nursery.start_soon(self._take_on, name, source)
+        return source
+
+    async def _take_on(self, name: str, fresh: Name | None = None) -> None:
+        """Claim a name that falls to this node and start its actor; what fails is tried again.
+
+        Args:
+            name: Which.
+            fresh: What says that it shall be there, if this node has just written it.
+        """
         pause, longest = _PATIENCE
         try:
-            while self._falls_here(name):
+            while fresh is not None or self._falls_here(name):
+                source, is_fresh = fresh or self._view.names[name], fresh is not None
+                fresh = None
                 try:
                     async with self._limiter:
-                        await self.claim(name, self._view.names[name])
+                        if await self._claim(name, source, is_fresh=is_fresh):
+                            return
                 except (NoQuorumError, LeaseLostError) as error:
                     _log.warning("cannot claim %s: %s", name, error)
                 except StartError as error:
                     self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
-                    _log.error("cannot start %s, it is tried again: %s", name, error)
-                if self._falls_here(name):
-                    await trio.sleep(pause)
-                    pause = min(2 * pause, longest)
+                    _log.error("cannot start %s: %s", name, error)
+                await trio.sleep(pause)
+                pause = min(2 * pause, longest)
         finally:
             self._claiming.discard(name)
 
-    @contextmanager
-    def claiming(self, name: str) -> Generator[None]:
-        """Claim a name within the block; meanwhile it is not claimed otherwise."""
-        self._claiming.add(name)
-        try:
-            yield
-        finally:
-            self._claiming.discard(name)
-        if self._falls_here(name):
-            self._claim_all([name])
-
-    async def claim(self, name: str, source: Name, *, fresh: bool = False) -> ActorRef[Any] | None:
-        """Become the owner of a name and start its actor; return its ref, or ``None`` if another has it.
-
-        Args:
-            name: Which.
-            source: What says that it shall be there.
-            fresh: It has just been written by this node for itself.
+    async def _claim(self, name: str, source: Name, *, is_fresh: bool) -> bool:
+        """Become the owner of a name and start its actor; return whether that came about.
 
         Raises:
             StartError: The actor did not start.
@@ -176,32 +185,31 @@ class Holdings:
         """
         token = await self._own(name)
         if token is None:
-            return None
-        moved = not fresh and source.fact.wanted != self._run
-        user = self._system.user.ref
+            return False
+        moved = self._view.is_bereaved(name, self._run)
         holding = self.held[name] = Holding(name, token, source)
         try:
-            if not fresh and not await self._is_wanted(name, source):
+            if self.draining or not (is_fresh or await self._is_wanted(name, source)):
                 await self._disown(holding)
-                return None
+                return False
             if moved:
-                self._system.publish(RelocationStarted, user, name)
-            holding.ref = ref = await self._start(holding)
+                self._system.publish(RelocationStarted, self._system.user.ref, name)
+            holding.ref = await self._start(holding)
         except StartError as error:
-            if moved or source.fact.singleton:
-                await self._disown(holding)
-            else:
-                await self._fail(holding, error)
+            await (self._disown(holding) if moved else self._fail(holding, error))
             raise
         except BaseException:
             self.held.pop(name, None)
             raise
-        ref.recipient.signal(Watch(_Watch(self, holding)))
+        finally:
+            holding.started.set()
+        holding.ref.recipient.signal(Watch(_Watch(self, holding)))
         self._settled([name])
-        await self._announce(holding, self._endpoint.name_of(ref))
+        if not holding.leaving:
+            await self._announce(holding, self._endpoint.name_of(holding.ref))
         if moved:
-            self._system.publish(RelocationCompleted, ref, name)
-        return ref
+            self._system.publish(RelocationCompleted, holding.ref, name)
+        return True
 
     async def _own(self, name: str) -> int | None:
         """Create the key of the owner; one that an attempt of this incarnation has left counts as its own."""
@@ -310,8 +318,11 @@ class Holdings:
             await self._announce(holding, "")
 
     async def _hand_over(self, holding: Holding) -> None:
+        await holding.started.wait()
         async with self._limiter:
-            if holding.ref is not None:
+            if holding.ref is None:
+                return
+            if holding.ref.is_alive:
                 holding.ref.tell(PoisonPill())
                 with trio.move_on_after(self._system.settings.actors.stop_grace) as grace:
                     await holding.ref.wait_stopped()

@@ -109,6 +109,10 @@ class Membership:
         await self._until(lambda: self.members() != known)
         return self.members()
 
+    async def wait_change(self) -> None:
+        """Wait until this node hears of a change in the cluster."""
+        await self._changed.wait()
+
     # ------------------------------------------------------------------- how it lives
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakValueDictionary
@@ -13,9 +13,10 @@ import trio
 from msgspec.structs import replace
 
 from trioakt.cluster.facts import NameFact, decode_fact, encode_fact
+from trioakt.cluster.guide import Guide
 from trioakt.cluster.membership import Membership
 from trioakt.cluster.placement import Placement, Placing
-from trioakt.cluster.recipient import NamedRecipient
+from trioakt.remote.named import NamedRecipient
 from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster, check_kind
 from trioakt.cluster.ticks import Ticks
@@ -63,6 +64,7 @@ class ClusterNode(Membership):
         self._turns = count()
         self._ticks = Ticks(f"trioakt.ticks/{system.name}/{settings.name}/", self._us)
         endpoint.identities["cluster"] = self.ref_to
+        endpoint.inquiries["cluster"] = Guide(self, endpoint).answer
         endpoint.register(Crew)
         system.service(Scheduler).claim = self._claim_tick
 
@@ -119,14 +121,13 @@ class ClusterNode(Membership):
         chosen = placement.choose(placing)
         if chosen is None:
             raise PlacementError(self._nobody(fact))
-        lease = None if relocate else self._lease
-        holdings = self._holdings if chosen.run == self._run else None
-        with nullcontext() if holdings is None else holdings.claiming(name):
-            source = await self._write(name, replace(fact, wanted=chosen.run), lease)
-            if source is None:
-                raise NameTakenError(f"the cluster has an actor {name!r} already", f"/user/{name}")
-            if holdings is not None:
-                await holdings.claim(name, source, fresh=True)
+        fact, lease = replace(fact, wanted=chosen.run), None if relocate else self._lease
+        if chosen.run == self._run and self._holdings is not None:
+            source = await self._holdings.write(name, lambda: self._write(name, fact, lease))
+        else:
+            source = await self._write(name, fact, lease)
+        if source is None:
+            raise NameTakenError(f"the cluster has an actor {name!r} already", f"/user/{name}")
         return await self._started(name, source)
 
     async def spawn_singleton(self, kind: type[Actor], args: tuple[Any, ...], name: str, role: str) -> ActorRef[Any]:

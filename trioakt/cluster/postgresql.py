@@ -18,7 +18,7 @@ from trioakt.cluster.postgresql_layout import CREATE, LAYOUT
 from trioakt.cluster.store import Changes, Created, Entry, Listing, Removed, Resync, check_entry
 from trioakt.errors import ClusterError, LeaseLostError, NoQuorumError
 
-_CONNECTIONS = 4
+_CONNECTIONS = 2
 """For keys; leases have one of their own, so that nothing delays their renewal."""
 _PAUSE = 0.5
 """Seconds after which a watch looks by itself; a notification is but a hint to look earlier."""
@@ -259,7 +259,6 @@ async def open_postgresql_store(url: str) -> AsyncGenerator[PostgresqlStore]:
 
     Raises:
         ClusterError: Another version has laid out what is in the database.
-        ModuleNotFoundError: The extra ``cluster-postgresql`` is not installed.
         NoQuorumError: The server cannot be reached, or does not let this user do it.
         ValueError: It is no such URL.
     """

@@ -7,16 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import trio
-
-try:
-    from psycopg import Error
-    from psycopg.conninfo import conninfo_to_dict, make_conninfo
-    from psycopg.pq import ExecStatus, Format, PGconn, PollingStatus
-    from psycopg.pq.abc import PGconn as Libpq
-    from psycopg.pq.abc import PGresult
-except ModuleNotFoundError as missing:
-    text = "a cluster on PostgreSQL needs an extra: pip install 'trioakt[cluster-postgresql]'"
-    raise ModuleNotFoundError(text, name=missing.name) from missing
+from psycopg import Error
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.pq import ExecStatus, Format, PGconn, PollingStatus
+from psycopg.pq.abc import PGconn as Libpq
+from psycopg.pq.abc import PGresult
 
 from trioakt.errors import NoQuorumError
 
@@ -139,8 +134,8 @@ def parse_postgresql_url(url: str) -> dict[str, Any]:
     """
     try:
         address = conninfo_to_dict(url)
-    except Error as error:
-        raise ValueError(f"this is no URL like postgresql://host/database: {error}") from None
+    except Error:  # its text would tell the password
+        raise ValueError("a URL of PostgreSQL is like postgresql://user:password@host:port/database") from None
     hosts, ports = _several(address, "host"), _several(address, "port")
     if len(ports) > 1 and len(ports) != len(hosts):
         raise ValueError(f"there are {len(hosts)} hosts and {len(ports)} ports")

@@ -197,7 +197,7 @@ class _Post:
 
 
 class _ClusterRouter(Router):
-    """Routes to the routees of its crews, which are known by their nodes and places; their successors take them over."""
+    """Routes to the routees of its crews, known by their nodes and places; a successor takes its place over."""
 
     def __init__(self, strategy: RoutingStrategy, recipe: _Recipe, cluster: ClusterNode, endpoint: Endpoint) -> None:
         super().__init__(strategy)

@@ -67,12 +67,18 @@ class View:
         self.names: dict[str, Name] = {}
         self.owners: dict[str, Owner] = {}
         self.orphans: set[str] = set()
+        self._started: set[str] = set()
         self._keys: set[str] = set()
 
     @property
     def leader(self) -> Member | None:
         """The member that has been there for longest."""
         return min(self.members.values(), key=lambda member: member.incarnation, default=None)
+
+    def is_bereaved(self, name: str, run: str) -> bool:
+        """Return whether a name had an owner that is gone, as seen by an incarnation of a node."""
+        found = self.names.get(name)
+        return name in self._started or (found is not None and found.fact.wanted not in ("", run))
 
     def load(self, listing: Listing) -> Delta:
         """Take everything anew."""
@@ -112,6 +118,8 @@ class View:
                 owner = Owner(decode_fact(entry, OwnerFact), entry.token)
                 if self.owners.get(name) != owner:
                     self.owners[name] = owner
+                    if owner.fact.ref:
+                        self._started.add(name)
                     self._changed(name, delta)
             case _:
                 pass
@@ -138,6 +146,7 @@ class View:
                     delta.left.append(member)
             case "names/":
                 before = self.names.pop(name, None)
+                self._started.discard(name)
                 if before is not None:
                     delta.given_up.append((name, before.token))
                 self._changed(name, delta)
