@@ -30,7 +30,7 @@ def is_installed(package: str) -> bool:
 
 
 WITH_PEERS = ["subject", *(["pykka_threads"] if is_installed("pykka") else [])]
-NEEDS = {"observability": "opentelemetry.sdk", "persistence": "cattrs", "remote": "pynng"}
+NEEDS = {"observability": "opentelemetry.sdk", "persistence": "cattrs", "remote": "pynng", "stores": "httpx"}
 MEASURABLE = {name: each for name, each in FIGURES.items() if is_installed(NEEDS.get(each.suite, "trioakt"))}
 
 

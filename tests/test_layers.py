@@ -31,9 +31,9 @@ ROOMS = {
     "cattrs": ["codec/bodies.py"],
     "cronsim": ["patterns/cron.py"],
     "h11": ["observability/http.py"],
-    "httpx": ["cluster/engines/"],
+    "httpx": ["cluster/etcd_gateway.py"],
     "loguru": ["observability/logs.py"],
-    "msgspec": ["codec/", "remote/"],
+    "msgspec": ["cluster/", "codec/", "remote/"],
     "opentelemetry": ["observability/metrics.py", "observability/tracing.py"],
     "prometheus_client": ["observability/prometheus.py"],
     "pynng": ["remote/nng.py"],
@@ -42,6 +42,11 @@ ROOMS = {
 
 PURE = [
     "_core/address.py",
+    "cluster/facts.py",
+    "cluster/health.py",
+    "cluster/member.py",
+    "cluster/placement.py",
+    "cluster/view.py",
     "codec/",
     "crdt/",
     "delivery/window.py",

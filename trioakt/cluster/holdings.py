@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 import trio
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
     from trioakt.cluster.store import Store
     from trioakt.remote.endpoint import Endpoint
+
+T = TypeVar("T")
 
 _log = logging.getLogger("trioakt")
 
@@ -43,6 +45,8 @@ class Holding:
     ref: ActorRef[Any] | None = None
     started: trio.Event = attrs.field(factory=trio.Event)
     """Set when the actor has started, or has not."""
+    unwanted: bool = False
+    """Whether the name has been given up while the actor started."""
     leaving: bool = False
     """Whether another node is to have it."""
 
@@ -104,8 +108,10 @@ class Holdings:
         """Take note of what has changed in the view."""
         for name, token in delta.given_up:
             holding = self.held.get(name)
-            if holding is not None and holding.source.token == token and holding.ref is not None:
-                holding.ref.stop()
+            if holding is not None and holding.source.token == token:
+                holding.unwanted = True
+                if holding.ref is not None:
+                    holding.ref.stop()
         if delta.members:
             self._claim_all(self._view.orphans)
         else:
@@ -160,13 +166,12 @@ class Holdings:
         pause, longest = _PATIENCE
         try:
             while fresh is not None or self._falls_here(name):
-                source, is_fresh = fresh or self._view.names[name], fresh is not None
-                fresh = None
+                source, fresh = fresh or self._view.names[name], None
                 try:
                     async with self._limiter:
-                        if await self._claim(name, source, is_fresh=is_fresh):
+                        if await self._claim(name, source):
                             return
-                except (NoQuorumError, LeaseLostError) as error:
+                except LeaseLostError as error:
                     _log.warning("cannot claim %s: %s", name, error)
                 except StartError as error:
                     self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
@@ -176,12 +181,12 @@ class Holdings:
         finally:
             self._claiming.discard(name)
 
-    async def _claim(self, name: str, source: Name, *, is_fresh: bool) -> bool:
+    async def _claim(self, name: str, source: Name) -> bool:
         """Become the owner of a name and start its actor; return whether that came about.
 
         Raises:
             StartError: The actor did not start.
-            NoQuorumError, LeaseLostError: The outcome is not known; nothing runs here.
+            LeaseLostError: It could not be claimed any more.
         """
         token = await self._own(name)
         if token is None:
@@ -189,14 +194,15 @@ class Holdings:
         moved = self._view.is_bereaved(name, self._run)
         holding = self.held[name] = Holding(name, token, source)
         try:
-            if self.draining or not (is_fresh or await self._is_wanted(name, source)):
-                await self._disown(holding)
+            if self.draining or not await self._is_wanted(name, source):
+                await self._insist(lambda: self._disown(holding))
                 return False
             if moved:
                 self._system.publish(RelocationStarted, self._system.user.ref, name)
             holding.ref = await self._start(holding)
         except StartError as error:
-            await (self._disown(holding) if moved else self._fail(holding, error))
+            text = str(error)
+            await self._insist(lambda: self._disown(holding) if moved else self._fail(holding, text))
             raise
         except BaseException:
             self.held.pop(name, None)
@@ -204,6 +210,8 @@ class Holdings:
         finally:
             holding.started.set()
         holding.ref.recipient.signal(Watch(_Watch(self, holding)))
+        if holding.unwanted:
+            holding.ref.stop()
         self._settled([name])
         if not holding.leaving:
             await self._announce(holding, self._endpoint.name_of(holding.ref))
@@ -213,21 +221,21 @@ class Holdings:
 
     async def _own(self, name: str) -> int | None:
         """Create the key of the owner; one that an attempt of this incarnation has left counts as its own."""
-        key = self._view.prefix + OWNERS + name
-        created = await self._store.create(key, encode_fact(OwnerFact(self._run, "", "")), self._lease)
+        key, fact = self._view.prefix + OWNERS + name, encode_fact(OwnerFact(self._run, "", ""))
+        created = await self._insist(lambda: self._store.create(key, fact, self._lease))
         if created.won:
             return created.token
-        listing = await self._store.list(key)
+        listing = await self._insist(lambda: self._store.list(key))
         present = next((entry for entry in listing.entries if entry.key == key), None)
         if present is None or name in self.held:
             return None
-        fact = decode_fact(present, OwnerFact)
-        return present.token if fact.run == self._run and not fact.failed else None
+        owner = decode_fact(present, OwnerFact)
+        return present.token if owner.run == self._run and not owner.failed else None
 
     async def _is_wanted(self, name: str, source: Name) -> bool:
         """Return whether the name is there still, now that nobody else can take it."""
         key = self._view.prefix + NAMES + name
-        listing = await self._store.list(key)
+        listing = await self._insist(lambda: self._store.list(key))
         return any(entry.key == key and entry.token == source.token for entry in listing.entries)
 
     async def _start(self, holding: Holding) -> ActorRef[Any]:
@@ -253,18 +261,16 @@ class Holdings:
         key, fact = self._view.prefix + OWNERS + holding.name, OwnerFact(self._run, ref, "")
         await self._insist(lambda: self._store.put_guarded(key, encode_fact(fact), holding.token))
 
-    async def _insist(self, verb: Callable[[], Awaitable[object]]) -> None:
-        """Try again what the store does not answer, until it does."""
+    async def _insist(self, verb: Callable[[], Awaitable[T]]) -> T:
+        """Try again what the store does not answer, until it does; a lost lease ends it."""
         pause, longest = _PATIENCE
         while True:
             try:
-                await verb()
+                return await verb()
             except NoQuorumError as error:
                 _log.warning("%s waits for the store: %s", self._system.address, error)
                 await trio.sleep(pause)
                 pause = min(2 * pause, longest)
-            else:
-                return
 
     # --------------------------------------------------------------------- letting go
 
@@ -272,10 +278,10 @@ class Holdings:
         self.held.pop(holding.name, None)
         await self._store.delete(self._view.prefix + OWNERS + holding.name, holding.token)
 
-    async def _fail(self, holding: Holding, error: StartError) -> None:
+    async def _fail(self, holding: Holding, error: str) -> None:
         """Say why a new actor did not start, to whoever has wished for it, and give the name up."""
         key = self._view.prefix + OWNERS + holding.name
-        await self._store.put_guarded(key, encode_fact(OwnerFact(self._run, "", str(error))), holding.token)
+        await self._store.put_guarded(key, encode_fact(OwnerFact(self._run, "", error)), holding.token)
         await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
         await self._disown(holding)
 

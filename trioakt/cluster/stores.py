@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
-_ENGINES = {"sqlite": "sqlite", "etcd": "etcd", "postgresql": "postgresql"}
+_ENGINES = {"etcd": "etcd", "etcds": "etcd", "postgresql": "postgresql", "sqlite": "sqlite"}
+"""Which engine a scheme means; ``etcds`` is etcd over TLS."""
 
 
 @asynccontextmanager
@@ -41,11 +42,12 @@ async def open_store(store: str | Store) -> AsyncGenerator[Store]:
 
 
 def _opener(scheme: str) -> Callable[[str], AbstractAsyncContextManager[Store]]:
+    engine = _ENGINES[scheme]
     try:
-        module = import_module(f"trioakt.cluster.{_ENGINES[scheme]}")
+        module = import_module(f"trioakt.cluster.{engine}")
     except ImportError as error:
-        raise ImportError(f"{scheme}:// needs the extra trioakt[cluster-{scheme}]: {error}", name=error.name) from error
-    opener: Callable[[str], AbstractAsyncContextManager[Store]] = getattr(module, f"open_{scheme}_store")
+        raise ImportError(f"{scheme}:// needs the extra trioakt[cluster-{engine}]: {error}", name=error.name) from error
+    opener: Callable[[str], AbstractAsyncContextManager[Store]] = getattr(module, f"open_{engine}_store")
     return opener
 
 
