@@ -90,11 +90,12 @@ from trioakt.patterns.routing import (
     TailChopping,
 )
 from trioakt.patterns.schedule import Schedule
-from trioakt.patterns.topics import TopicStatistics, TopicStream
-from trioakt.remote.client import Client, SyncClient, connect, open_client
+from trioakt.patterns.topics import SubscriptionLost, TopicStatistics, TopicStream
+from trioakt.remote.client import Client, open_client
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
 from trioakt.remote.process_nodes import ProcessNode
 from trioakt.remote.settings import Remote, Tls
+from trioakt.remote.sync_client import SyncClient, connect
 from trioakt.supervision import Backoff, Directive, Failure, OneForAll, OneForOne, RestForOne
 from trioakt.system import ActorSystem
 
@@ -197,6 +198,7 @@ __all__ = [
     "ShutdownHook",
     "ShutdownHookFailed",
     "StartError",
+    "SubscriptionLost",
     "SupersededError",
     "SyncClient",
     "SystemStatistics",

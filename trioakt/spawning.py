@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVarTuple, Unpack
 
 from trioakt.lowlevel import Spawner, SpawnOptions
@@ -105,6 +106,42 @@ class PatternSpawner(Spawner):
             strategy=strategy,
             name=name,
             options=options,
+        )
+
+    async def spawn_cluster_router(
+        self,
+        kind: type[Actor],
+        *args: object,
+        role: str = "",
+        per_node: int = 1,
+        strategy: RoutingStrategy = RoundRobin(),  # noqa: B008 - plain frozen data
+        name: str | None = None,
+    ) -> ActorRef[Any]:
+        """Start a router with routees on each member of the cluster that has a role and takes the kind.
+
+        They follow the members: one that joins gets its routees, and to one that leaves, drains or is lost nothing goes
+        any more. Routees on a node that drains finish what waits for them. Each node treats its routees as its
+        actors at the top; one that ends is replaced, but one that is stopped because it failed is not. What was under
+        way to a node that is lost ends with ``ConnectionLostError``. While no member has routees, what comes is a dead
+        letter, and asks raise ``ActorStoppedError``. The router is an actor of this node, and its routees end with it.
+
+        Args:
+            kind: The actor class; members take those of ``Cluster(kinds=...)``.
+            *args: Its arguments; they travel like the fields of a message.
+            role: Only members with this role get routees; empty for all.
+            per_node: How many routees each of them gets.
+            strategy: As ``spawn_router``, but for ``LeastFull()``.
+            name: Of the router, unique among its siblings; without one, a name is made.
+
+        Raises:
+            StartError: There are members that fit, and none of them could start its routees.
+            CodecError: An argument cannot travel.
+            RuntimeError: This system has no ``cluster=``.
+            NameTakenError, ActorStoppedError, TypeError, ValueError: As ``spawn``.
+        """
+        spawn: Callable[..., Awaitable[ActorRef[Any]]] = import_module("trioakt.cluster.router").spawn_cluster_router
+        return await spawn(
+            self, self._parent().system, kind, args, role=role, per_node=per_node, strategy=strategy, name=name
         )
 
     async def spawn_group_router(

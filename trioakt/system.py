@@ -25,13 +25,15 @@ from trioakt.lowlevel import (
     Strategy,
 )
 from trioakt.patterns.schedule import Scheduler
-from trioakt.patterns.topics import Topics
+from trioakt.patterns.topics import Topics, TopicStream
 from trioakt.remote.process_nodes import ProcessNode, open_process_node
 from trioakt.remote.settings import Remote
 from trioakt.spawning import PatternSpawner
 from trioakt.supervision import OneForOne
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from trioakt.cluster.node import ClusterNode
     from trioakt.remote.endpoint import Endpoint
 
@@ -104,8 +106,14 @@ class ActorSystem(CoreSystem, PatternSpawner):
         if remote is not None:
             self._endpoint = import_module("trioakt.remote.opening").endpoint(self, remote)
         self._cluster: ClusterNode | None = None
+        self._is_open = False
         if cluster is not None:
             self._cluster = import_module("trioakt.cluster.opening").cluster_node(self, cluster, self._endpoint)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has started, and no end of it has begun."""
+        return self._is_open and not self._body.cancel_called
 
     @property
     def topics(self) -> Topics:
@@ -220,6 +228,27 @@ class ActorSystem(CoreSystem, PatternSpawner):
             raise TypeError("an actor of the cluster needs a name=")
         return await self.cluster.spawn(kind, args, name, placement=placement, relocate=relocate, options=options)
 
+    def remote_events(
+        self, address: str, *kinds: type[Any], buffer: int = 10_000
+    ) -> AbstractAsyncContextManager[TopicStream]:
+        """Subscribe a task to events of another node: ``async with system.remote_events(address, DeadLetter) as them``.
+
+        It reads what happens there from the beginning of the block on. Refs in an event mean the same actors; a failure
+        comes as text; ``at`` is by that node's clock. In place of an event that cannot travel, as its message cannot,
+        comes ``Missed(1)``. ``ConnectionLostError`` ends the iteration when the link is lost.
+
+        Args:
+            address: The address of the node.
+            *kinds: Event classes, subclasses included; none means all.
+            buffer: Events kept for a slow reader; beyond it the oldest make way and ``Missed(count)`` tells so.
+
+        Raises:
+            TypeError: A kind is no event class.
+            CodecError: The node knows no such class.
+            NodeUnreachableError, MailboxFullError, ValueError, RuntimeError: As ``Topics.subscribe``.
+        """
+        return self.endpoint.topics.events(address, kinds, buffer)
+
     def register(self, kind: type[Actor]) -> None:
         """Let other nodes spawn actors of this class here, as ``Remote(kinds=...)`` does.
 
@@ -311,6 +340,14 @@ class ActorSystem(CoreSystem, PatternSpawner):
             await self.nursery.start(self._endpoint.run)
         if self._cluster is not None:
             await self.nursery.start(self._cluster.run)
+        self._is_open = True
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:
+        """Shut down in order after a normal end or ``shutdown()``; after an exception, stop everything at once."""
+        self._is_open = False
+        return await super().__aexit__(kind, error, traceback)
 
     def _close(self) -> None:
         super()._close()

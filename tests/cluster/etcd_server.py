@@ -1,4 +1,4 @@
-"""A real etcd for the tests: one member or three, on loopback ports, each killed, frozen and started again by its pid."""
+"""A real etcd for the tests: members on loopback ports, each of which can be killed, frozen and started again."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from trioakt.remote.settings import Tls
 
 TICKS = ["--heartbeat-interval=100", "--election-timeout=500"]
 """Half of etcd's own, so that a test waits half as long for a new leader."""
+ALONE = ["--heartbeat-interval=10", "--election-timeout=100"]
+"""For a member without others to wait for."""
 READY = 30.0
 """Seconds, at most, until a member answers."""
 
@@ -43,17 +45,16 @@ def text(data: bytes | str) -> str:
 class Member:
     """One process of etcd."""
 
-    def __init__(
-        self, name: str, folder: Path, ports: tuple[int, int], options: Iterable[str], tls: Tls | None
-    ) -> None:
-        self.name = name
-        self.peer = f"http://127.0.0.1:{ports[1]}"
-        self.address = f"127.0.0.1:{ports[0]}"
+    def __init__(self, folder: Path, client: int, peer: int, options: Iterable[str], tls: Tls | None) -> None:
+        self.name = f"member-{client}"
+        self.peer = f"http://127.0.0.1:{peer}"
+        self.address = f"127.0.0.1:{client}"
         self._url = f"{'https' if tls else 'http'}://{self.address}"
-        self._options = [f"--data-dir={folder / name}", *TICKS, *options]
+        self._options = [f"--data-dir={folder / self.name}", *options]
         if tls:
             self._options += [f"--cert-file={tls.certificate}", f"--key-file={tls.key}"]
             self._options += [f"--trusted-ca-file={tls.ca}", "--client-cert-auth"]
+        self.is_frozen = False
         self._process: trio.Process | None = None
 
     async def start(self, cluster: str) -> None:
@@ -77,31 +78,41 @@ class Member:
 
     def freeze(self) -> None:
         """Let it stand still, with all its connections open."""
+        self.is_frozen = True
         self.signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
         """Let it go on."""
+        self.is_frozen = False
         self.signal(signal.SIGCONT)
 
-    async def kill(self) -> None:
+    def stop(self) -> None:
         """Let it end at once."""
         self.signal(signal.SIGKILL)
+
+    async def ended(self) -> None:
+        """End it, if it runs, and wait for its end."""
+        self.stop()
         if self._process is not None:
             await self._process.wait()
             self._process = None
 
     async def ask(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
         """Ask it something on the way around the store."""
-        async with httpx.AsyncClient(trust_env=False, timeout=10) as client:
-            response = await client.post(f"{self._url}/v3/{verb}", json=body)
-            response.raise_for_status()
-            return dict(response.json())
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=10) as client:
+            return await self._ask(client, verb, body)
+
+    async def _ask(self, client: httpx.AsyncClient, verb: str, body: dict[str, Any]) -> dict[str, Any]:
+        response = await client.post(f"{self._url}/v3/{verb}", json=body)
+        response.raise_for_status()
+        return dict(response.json())
 
     async def put_leased(self, lease: str, keys: Iterable[str]) -> None:
         """Put keys under a lease, many at a time."""
         puts = [{"request_put": {"key": text(key), "value": text("12345678"), "lease": lease}} for key in keys]
-        for start in range(0, len(puts), 128):  # etcd takes no more in one
-            await self.ask("kv/txn", {"success": puts[start : start + 128]})
+        async with httpx.AsyncClient(verify=False, trust_env=False, timeout=10) as client:
+            for start in range(0, len(puts), 128):  # etcd takes no more in one
+                await self._ask(client, "kv/txn", {"success": puts[start : start + 128]})
 
     async def compact(self, revision: int) -> None:
         """Let it forget what was before a revision."""
@@ -114,16 +125,24 @@ class Etcd:
     def __init__(self, members: list[Member]) -> None:
         self.members = members
 
-    @property
-    def url(self) -> str:
-        """What a store is opened with."""
-        return f"etcd://{','.join(member.address for member in self.members)}"
+    def url(self, *first: Member) -> str:
+        """Return what a store is opened with: these members first, in the order in which they are asked."""
+        members = [*first, *(member for member in self.members if member not in first)]
+        return f"etcd://{','.join(member.address for member in members)}"
 
     async def start(self, *members: Member) -> None:
-        """Start members, or all."""
+        """Start members."""
         cluster = ",".join(f"{member.name}={member.peer}" for member in self.members)
-        for member in members or self.members:
+        for member in members:
             await member.start(cluster)
+
+    async def revive(self, member: Member) -> None:
+        """Let a member run again, however it was stopped."""
+        if member.is_frozen:
+            member.thaw()
+        else:
+            await member.ended()
+            await self.start(member)
 
     async def leader(self) -> Member:
         """Wait for a leader that can be asked, and return it."""
@@ -138,10 +157,6 @@ class Etcd:
                         return member
                 await trio.sleep(0.05)
 
-    async def url_without(self, member: Member) -> str:
-        """Return a URL of all others."""
-        return f"etcd://{','.join(each.address for each in self.members if each is not member)}"
-
 
 def free_ports(number: int) -> list[int]:
     """Find ports that nobody listens on."""
@@ -155,18 +170,16 @@ def free_ports(number: int) -> list[int]:
 @asynccontextmanager
 async def etcd(folder: Path, size: int = 1, *options: str, tls: Tls | None = None) -> AsyncGenerator[Etcd]:
     """Run a cluster for as long as the block lasts."""
+    options = (*(TICKS if size > 1 else ALONE), *options)
     ports = free_ports(2 * size)
-    members = [
-        Member(f"member{place}", folder, (ports[2 * place], ports[2 * place + 1]), options, tls)
-        for place in range(size)
-    ]
-    cluster = Etcd(members)
+    pairs = zip(ports[:size], ports[size:], strict=True)
+    cluster = Etcd([Member(folder, client, peer, options, tls) for client, peer in pairs])
     try:
-        await cluster.start()
+        await cluster.start(*cluster.members)
         if tls is None:
             await cluster.leader()
         yield cluster
     finally:
         with trio.CancelScope(shield=True):  # they end at once
-            for member in members:
-                await member.kill()
+            for member in cluster.members:
+                await member.ended()

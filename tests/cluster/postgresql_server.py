@@ -47,7 +47,7 @@ def children(pid: int) -> list[int]:
 
 
 class Server:
-    """One server, whose databases each belong to a test."""
+    """One server. It leaves the syncing to the system, which outlives it."""
 
     def __init__(self, folder: Path) -> None:
         self._bin = binaries()
@@ -59,19 +59,26 @@ class Server:
         with socket.socket() as taken:
             taken.bind(("127.0.0.1", 0))
             self.port: int = taken.getsockname()[1]
-        self._process: subprocess.Popen[bytes] | None = None
-        self._databases = 0
-        command = [self._bin / "initdb", "--auth=trust", "--username=trioakt", "--no-sync", "--encoding=UTF8", "data"]
+        self._process: subprocess.Popen[Any] | None = None
+        command = [f"{self._bin}/initdb", "--auth=trust", "--username=trioakt", "--no-sync", "--encoding=UTF8", "data"]
         subprocess.run(command, check=True, **self._user)
 
-    def url(self, database: str = "postgres") -> str:
+    def url(self, user: str = "trioakt") -> str:
         """Return what a store is opened with."""
-        return f"postgresql://trioakt@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}@127.0.0.1:{self.port}/postgres"
 
     def start(self) -> None:
         """Run it, and wait until it answers."""
-        options = [f"--port={self.port}", "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories="]
-        command = [self._bin / "postgres", "-D", "data", *options]
+        options = [
+            f"--port={self.port}",
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-c",
+            "unix_socket_directories=",
+            "-c",
+            "fsync=off",
+        ]
+        command = [f"{self._bin}/postgres", "-D", "data", *options]
         patience = time.monotonic() + READY
         while True:
             if self._process is None or self._process.poll() is not None:
@@ -83,17 +90,10 @@ class Server:
                     raise
                 time.sleep(0.05)
 
-    def run(self, sql: str, database: str = "postgres") -> None:
+    def run(self, sql: str) -> None:
         """Do something on the way around the store."""
-        with psycopg.connect(self.url(database), autocommit=True) as connection:
+        with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(sql.encode())
-
-    def create_database(self) -> str:
-        """Make an empty database and return its name."""
-        self._databases += 1
-        name = f"test{self._databases}"
-        self.run(f"create database {name}")
-        return name
 
     def freeze(self) -> None:
         """Let it stand still, with all its connections open."""

@@ -20,7 +20,7 @@ from trioakt import (
     Request,
     message,
 )
-from trioakt.cluster.recipient import ROOM
+from trioakt.remote.named import ROOM
 
 
 @message
@@ -110,7 +110,7 @@ async def test_a_ref_to_a_name_travels(autojump_clock: MockClock) -> None:
 
         await clerk.ask(Meet(clerk))
 
-        assert clerk.recipient is there.cluster.ref_to("clerk").recipient
+        assert clerk.recipient is there.cluster.directory.ref_to("clerk").recipient
         assert await clerk.ask(Met()) == clerk
 
 
@@ -180,7 +180,7 @@ async def test_what_waits_for_an_owner_is_bounded(autojump_clock: MockClock) -> 
         town.store.partition("b")  # it cannot claim
         town.store.expire("a")
         await town.crash(here)
-        there.cluster._view.owners.clear()  # pyright: ignore[reportPrivateUsage]
+        there.cluster.view.owners.clear()
 
         for number in range(ROOM):
             clerk.tell(Note(number))

@@ -9,7 +9,6 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import groupby
 from math import ceil
-from typing import Any
 
 import trio
 
@@ -254,12 +253,16 @@ def _transaction(key: str, token: int, operation: Json, otherwise: Json | None =
     return {"compare": [guard], "success": [operation], "failure": [otherwise] if otherwise else []}
 
 
-def _entry(found: dict[str, Any]) -> Entry:
+def _key(found: Json) -> str:
+    return b64decode(found["key"]).decode(errors="replace")  # where others have put what is no text
+
+
+def _entry(found: Json) -> Entry:
     value = b64decode(found.get("value", ""))[_MARK:]
-    return Entry(b64decode(found["key"]).decode(), value, int(found["create_revision"]))
+    return Entry(_key(found), value, int(found["create_revision"]))
 
 
 def _change(event: Json) -> Entry | Removed:
     if event.get("type") == "DELETE":
-        return Removed(b64decode(event["kv"]["key"]).decode())
+        return Removed(_key(event["kv"]))
     return _entry(event["kv"])

@@ -200,19 +200,19 @@ class Gateway:
         token = await self._log_in(endpoint)
         return self._judge(await self._exchange(endpoint, verb, body, token), token)
 
-    async def _log_in(self, endpoint: str) -> str:
+    async def _log_in(self, endpoint: str, *, afresh: bool = False) -> str:
         token = self._token
-        if token or not self._address.user:
+        if not self._address.user or (token and not afresh):
             return token
         async with self._one_login:
-            if not self._token:
+            if self._token == token:  # else another task has
                 body = {"name": self._address.user, "password": self._address.password}
                 answer = self._judge(await self._exchange(endpoint, "auth/authenticate", body, ""), "")
                 self._token = answer["token"]
             return self._token
 
     async def _listen(self, endpoint: str, verb: str, body: Json, hear: Callable[[Json], Awaitable[bool]]) -> None:
-        token = await self._log_in(endpoint)
+        token = await self._log_in(endpoint, afresh=True)  # of a stream etcd does not say that a login has lapsed
         failure: Exception | None = _UnansweredError("it has stopped", untouched=True)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._feel_pulse, endpoint, nursery.cancel_scope)
@@ -270,10 +270,11 @@ class Gateway:
             answer: Json = json.loads(text)
         except ValueError:
             raise _UnansweredError(f"this is no JSON: {text[:80]!r}", untouched=False) from None
-        if "error" not in answer:
+        complaint = _complaint(answer)
+        if complaint is None:
             result: Json = answer.get("result", answer)  # which a stream wraps each in
             return result
-        code, words = _complaint(answer)
+        code, words = complaint
         if code == _UNAUTHENTICATED or words == _STALE:
             if token == self._token:
                 self._token = ""  # it has lapsed: log in again
@@ -300,10 +301,13 @@ class _Body(httpx.AsyncByteStream):
         return self._left.pop()
 
 
-def _complaint(answer: Json) -> tuple[int, str]:
-    if "code" in answer:
-        return answer["code"], answer["error"]
-    return answer["error"]["grpc_code"], answer["error"]["message"]  # in a stream
+def _complaint(answer: Json) -> tuple[int, str] | None:
+    """Find the code and the text of an error, which a stream tells in another way, and etcd 3.6 in a third one."""
+    error: Any = answer.get("error", answer)
+    if isinstance(error, str):
+        return answer["code"], error
+    code = error.get("grpc_code", error.get("code"))
+    return None if code is None else (code, error["message"])
 
 
 @asynccontextmanager

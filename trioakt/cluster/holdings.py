@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 import trio
 
+from trioakt.cluster.deeds import Deeds
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
-from trioakt.cluster.facts import OwnerFact, decode_fact, encode_fact
 from trioakt.cluster.placement import heir
-from trioakt.cluster.view import NAMES, OWNERS, Delta, Name, View, fit
-from trioakt.errors import LeaseLostError, NameTakenError, NoQuorumError, StartError
+from trioakt.cluster.view import Delta, Name, View, fit
+from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, PoisonPill, SpawnOptions, TerminationCause, Watch
 
 if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
     from trioakt.cluster.store import Store
     from trioakt.remote.endpoint import Endpoint
-
-T = TypeVar("T")
 
 _log = logging.getLogger("trioakt")
 
@@ -45,8 +43,8 @@ class Holding:
     ref: ActorRef[Any] | None = None
     started: trio.Event = attrs.field(factory=trio.Event)
     """Set when the actor has started, or has not."""
-    unwanted: bool = False
-    """Whether the name has been given up while the actor started."""
+    start: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    """Cancelled when the name is given up while the actor starts."""
     leaving: bool = False
     """Whether another node is to have it."""
 
@@ -80,7 +78,7 @@ class Holdings:
         self.draining = False
         self._system = system
         self._endpoint = endpoint
-        self._store = store
+        self._deeds = Deeds(store, lease, view.prefix, run)
         self._lease = lease
         self._view = view
         self._run = run
@@ -88,6 +86,7 @@ class Holdings:
         self._settled = settled
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
         self._claiming: set[str] = set()
+        self._is_over = False
         self._nursery: trio.Nursery
 
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
@@ -98,6 +97,7 @@ class Holdings:
                 task_status.started()
                 await trio.sleep_forever()
         finally:
+            self._is_over = True
             for holding in self.held.values():
                 holding.leaving = True
                 if holding.ref is not None:
@@ -109,7 +109,7 @@ class Holdings:
         for name, token in delta.given_up:
             holding = self.held.get(name)
             if holding is not None and holding.source.token == token:
-                holding.unwanted = True
+                holding.start.cancel()
                 if holding.ref is not None:
                     holding.ref.stop()
         if delta.members:
@@ -129,7 +129,7 @@ class Holdings:
     # --------------------------------------------------------------------- taking on
 
     def _claim_all(self, names: Iterable[str]) -> None:
-        for name in tuple(names):
+        for name in () if self._is_over else tuple(names):
             if name not in self._claiming and self._falls_here(name):
                 self._claiming.add(name)
                 self._nursery.start_soon(self._take_on, name)
@@ -152,7 +152,7 @@ class Holdings:
             if source is None:
                 self._claiming.discard(name)
                 self._claim_all([name])
-        if source is not None:
+        if source is not None and not self._is_over:
             self._nursery.start_soon(self._take_on, name, source)
         return source
 
@@ -188,21 +188,26 @@ class Holdings:
             StartError: The actor did not start.
             LeaseLostError: It could not be claimed any more.
         """
-        token = await self._own(name)
-        if token is None:
+        token = await self._deeds.own(name)
+        if token is None or name in self.held:
             return False
         moved = self._view.is_bereaved(name, self._run)
         holding = self.held[name] = Holding(name, token, source)
         try:
-            if self.draining or not await self._is_wanted(name, source):
-                await self._insist(lambda: self._disown(holding))
+            if self.draining or not await self._deeds.is_wanted(name, source.token):
+                await self._disown(holding)
                 return False
             if moved:
                 self._system.publish(RelocationStarted, self._system.user.ref, name)
-            holding.ref = await self._start(holding)
+            with holding.start:
+                holding.ref = await self._start(holding)
+            if holding.ref is None:
+                raise StartError(f"{name!r} was given up before it had started", f"/user/{name}")
         except StartError as error:
-            text = str(error)
-            await self._insist(lambda: self._disown(holding) if moved else self._fail(holding, text))
+            if not moved:
+                await self._deeds.fail(name, token, str(error))
+                await self._deeds.give_up(name, source.token)
+            await self._disown(holding)
             raise
         except BaseException:
             self.held.pop(name, None)
@@ -210,33 +215,14 @@ class Holdings:
         finally:
             holding.started.set()
         holding.ref.recipient.signal(Watch(_Watch(self, holding)))
-        if holding.unwanted:
+        if holding.start.cancel_called:
             holding.ref.stop()
         self._settled([name])
         if not holding.leaving:
-            await self._announce(holding, self._endpoint.name_of(holding.ref))
+            await self._deeds.announce(name, token, self._endpoint.name_of(holding.ref))
         if moved:
             self._system.publish(RelocationCompleted, holding.ref, name)
         return True
-
-    async def _own(self, name: str) -> int | None:
-        """Create the key of the owner; one that an attempt of this incarnation has left counts as its own."""
-        key, fact = self._view.prefix + OWNERS + name, encode_fact(OwnerFact(self._run, "", ""))
-        created = await self._insist(lambda: self._store.create(key, fact, self._lease))
-        if created.won:
-            return created.token
-        listing = await self._insist(lambda: self._store.list(key))
-        present = next((entry for entry in listing.entries if entry.key == key), None)
-        if present is None or name in self.held:
-            return None
-        owner = decode_fact(present, OwnerFact)
-        return present.token if owner.run == self._run and not owner.failed else None
-
-    async def _is_wanted(self, name: str, source: Name) -> bool:
-        """Return whether the name is there still, now that nobody else can take it."""
-        key = self._view.prefix + NAMES + name
-        listing = await self._insist(lambda: self._store.list(key))
-        return any(entry.key == key and entry.token == source.token for entry in listing.entries)
 
     async def _start(self, holding: Holding) -> ActorRef[Any]:
         fact = holding.source.fact
@@ -253,37 +239,10 @@ class Holdings:
                 if before is None or before.is_alive:
                     raise StartError(f"{self._system.address} has an actor {holding.name!r} of its own", "") from error
                 await before.wait_stopped()  # an earlier life, which has lost its lease
-            except (TypeError, ValueError) as error:
+            except (ActorStoppedError, TypeError, ValueError) as error:
                 raise StartError(f"{holding.name!r} cannot be started: {error}", f"/user/{holding.name}") from error
 
-    async def _announce(self, holding: Holding, ref: str) -> None:
-        """Let all nodes know where the actor is, or that it is nowhere."""
-        key, fact = self._view.prefix + OWNERS + holding.name, OwnerFact(self._run, ref, "")
-        await self._insist(lambda: self._store.put_guarded(key, encode_fact(fact), holding.token))
-
-    async def _insist(self, verb: Callable[[], Awaitable[T]]) -> T:
-        """Try again what the store does not answer, until it does; a lost lease ends it."""
-        pause, longest = _PATIENCE
-        while True:
-            try:
-                return await verb()
-            except NoQuorumError as error:
-                _log.warning("%s waits for the store: %s", self._system.address, error)
-                await trio.sleep(pause)
-                pause = min(2 * pause, longest)
-
     # --------------------------------------------------------------------- letting go
-
-    async def _disown(self, holding: Holding) -> None:
-        self.held.pop(holding.name, None)
-        await self._store.delete(self._view.prefix + OWNERS + holding.name, holding.token)
-
-    async def _fail(self, holding: Holding, error: str) -> None:
-        """Say why a new actor did not start, to whoever has wished for it, and give the name up."""
-        key = self._view.prefix + OWNERS + holding.name
-        await self._store.put_guarded(key, encode_fact(OwnerFact(self._run, "", error)), holding.token)
-        await self._store.delete(self._view.prefix + NAMES + holding.name, holding.source.token)
-        await self._disown(holding)
 
     def ended(self, holding: Holding) -> None:
         """Hear that an actor has ended: unless it moves, its name ends with it."""
@@ -291,9 +250,12 @@ class Holdings:
             self._nursery.start_soon(self._give_up, holding)
 
     async def _give_up(self, holding: Holding) -> None:
-        key = self._view.prefix + NAMES + holding.name
-        await self._insist(lambda: self._store.delete(key, holding.source.token))
-        await self._insist(lambda: self._disown(holding))
+        await self._deeds.give_up(holding.name, holding.source.token)
+        await self._disown(holding)
+
+    async def _disown(self, holding: Holding) -> None:
+        self.held.pop(holding.name, None)
+        await self._deeds.disown(holding.name, holding.token)
 
     async def hand_over(self) -> None:
         """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
@@ -321,7 +283,7 @@ class Holdings:
         """Let all nodes keep their messages for this name, until it has another owner."""
         async with self._limiter:
             holding.leaving = True
-            await self._announce(holding, "")
+            await self._deeds.announce(holding.name, holding.token, "")
 
     async def _hand_over(self, holding: Holding) -> None:
         await holding.started.wait()
@@ -336,9 +298,8 @@ class Holdings:
                     holding.ref.kill()
                     await holding.ref.wait_stopped()
             if not self.heir_of(holding.source, holding.name):
-                key = self._view.prefix + NAMES + holding.name
-                await self._insist(lambda: self._store.delete(key, holding.source.token))
-            await self._insist(lambda: self._disown(holding))
+                await self._deeds.give_up(holding.name, holding.source.token)
+            await self._disown(holding)
 
 
 @attrs.frozen(eq=False)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trioakt.cluster.enrolment import enrol
 from trioakt.cluster.events import LeaderChanged, MembershipLost, NodeJoined, NodeLeft
-from trioakt.cluster.facts import VERSION, MemberFact, decode_fact, encode_fact
+from trioakt.cluster.facts import VERSION, MemberFact, encode_fact
 from trioakt.cluster.health import Health
 from trioakt.cluster.holdings import Holdings
 from trioakt.cluster.member import Member
@@ -21,7 +22,6 @@ from trioakt.cluster.store import Changes
 from trioakt.cluster.stores import open_store
 from trioakt.cluster.view import MEMBERS, Delta, View, prefix_of
 from trioakt.errors import (
-    ClusterError,
     LeaseLostError,
     NoQuorumError,
 )
@@ -55,9 +55,9 @@ class Membership:
         self.system = system
         self._settings = settings
         self._endpoint = endpoint
-        self._view = View(prefix_of(system.name, settings.name))
+        self.view = View(prefix_of(system.name, settings.name))
         self._kinds = {kind_name(kind): kind for kind in settings.kinds}
-        self._mesh = Mesh(endpoint, self._view, self._us)
+        self._mesh = Mesh(endpoint, self.view, self.us)
         self._changed = trio.Event()
         self._joined_at = 0.0
         self._draining = False
@@ -66,42 +66,42 @@ class Membership:
         self._seen = 0
         self._heard_at = -math.inf
         self._has_joined = False
-        self._is_over = False
-        self._lease: Lease | None = None
-        self._holdings: Holdings | None = None
-        self._store: Store
-        self._nursery: trio.Nursery
+        self.is_over = False
+        self.lease: Lease | None = None
+        self.holdings: Holdings | None = None
+        self.store: Store
+        self.nursery: trio.Nursery
 
     # --------------------------------------------------------------- what users see
 
     def members(self) -> tuple[Member, ...]:
         """Return the members as far as this node has heard, in the order in which they joined."""
-        return tuple(sorted(self._view.members.values(), key=lambda member: member.incarnation))
+        return tuple(sorted(self.view.members.values(), key=lambda member: member.incarnation))
 
     def leader(self) -> Member | None:
         """Return the member that has been there for longest."""
-        return self._view.leader
+        return self.view.leader
 
     @property
     def is_leader(self) -> bool:
         """Whether this node is that member, and its lease holds."""
-        leader = self._view.leader
-        return leader is not None and self._holds and leader.run == self._run
+        leader = self.view.leader
+        return leader is not None and self._holds and leader.run == self.run_id
 
     def health(self) -> Health:
         """Return how this node stands in the cluster now."""
         return Health(
             is_member=self._holds,
-            lease_left=0.0 if self._lease is None else self._lease.left,
+            lease_left=0.0 if self.lease is None else self.lease.left,
             draining=self._draining,
             last_heard=trio.current_time() - self._last_heard,
-            members=len(self._view.members),
-            orphans=len(self._view.orphans),
+            members=len(self.view.members),
+            orphans=len(self.view.orphans),
         )
 
     async def wait_members(self, number: int) -> tuple[Member, ...]:
         """Wait until there are at least so many members, and return them."""
-        await self._until(lambda: len(self._view.members) >= number)
+        await self._until(lambda: len(self.view.members) >= number)
         return self.members()
 
     async def wait_other_members(self, known: tuple[Member, ...]) -> tuple[Member, ...]:
@@ -129,13 +129,13 @@ class Membership:
                     task_status.started()
 
             self.system.user.ref.recipient.signal(Watch(_Ended(scope)))
-            async with open_store(self._settings.store) as self._store, trio.open_nursery() as self._nursery:
+            async with open_store(self._settings.store) as self.store, trio.open_nursery() as self.nursery:
                 try:
                     await self._belong(started)
                 except Exception as error:
                     failed = error  # it leaves the task as it is, not inside the nursery's group
-                self._nursery.cancel_scope.cancel()
-        self._is_over = True
+                self.nursery.cancel_scope.cancel()
+        self.is_over = True
         if failed is not None:
             raise failed
 
@@ -143,7 +143,7 @@ class Membership:
         """Be a member, one incarnation after the other."""
         while True:
             try:
-                async with self._store.grant(self._settings.lease_ttl) as lease:
+                async with self.store.grant(self._settings.lease_ttl) as lease:
                     await self._live(lease, started)
             except (NoQuorumError, LeaseLostError) as error:
                 if not self._has_joined:
@@ -155,25 +155,28 @@ class Membership:
         """Be a member for as long as a lease holds."""
         self._joined_at = self.system.settings.wall_clock()
         try:
-            self._incarnation = await self._join(lease)
-            self._lease = lease
-            listing = await self._store.list(self._view.prefix)
-            self._hear(listing.revision, self._view.load(listing))
+            patience = math.inf if self._has_joined else _LEASES * self._settings.lease_ttl
+            self._incarnation = await enrol(
+                self.store, self.view.prefix, self.us, self._this_node(), lease, patience=patience
+            )
+            self.lease = lease
+            listing = await self.store.list(self.view.prefix)
+            self._hear(listing.revision, self.view.load(listing))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, listing.revision)
                 nursery.start_soon(self._mesh.run)
-                self._holdings = Holdings(
+                self.holdings = Holdings(
                     self.system,
                     self._endpoint,
-                    self._store,
+                    self.store,
                     lease,
-                    self._view,
-                    self._run,
+                    self.view,
+                    self.run_id,
                     self._kinds,
                     self._settled,
                 )
-                self._holdings.draining = self._draining
-                await nursery.start(self._holdings.run)
+                self.holdings.draining = self._draining
+                await nursery.start(self.holdings.run)
                 self._has_joined = True
                 started()
                 self._wake()
@@ -181,53 +184,34 @@ class Membership:
                 nursery.cancel_scope.cancel()
         finally:
             self._heard_at = self._last_heard
-            self._holdings, self._lease, self._incarnation = None, None, 0
+            self.holdings, self.lease, self._incarnation = None, None, 0
             self._wake()
         _log.error("%s is no member of the cluster any more: its lease is lost", self.system.address)
         self.system.publish(MembershipLost, self.system.user.ref, "its lease is lost")
-
-    async def _join(self, lease: Lease) -> int:
-        """Write this node down, when an earlier node of its name is gone, and return its incarnation."""
-        key = self._view.prefix + MEMBERS + self._us
-        patience = trio.current_time() + _LEASES * self._settings.lease_ttl
-        while True:
-            await self._check_versions()
-            created = await self._store.create(key, self._this_node(), lease)
-            if created.won:
-                return created.token
-            if trio.current_time() > patience and not self._has_joined:
-                raise ClusterError(f"the cluster has another member {self._us!r}: give Remote(node=...) another name")
-            await trio.sleep(self._settings.lease_ttl / 10)
-
-    async def _check_versions(self) -> None:
-        for entry in (await self._store.list(self._view.prefix + MEMBERS)).entries:
-            version = decode_fact(entry, MemberFact).version
-            if version != VERSION:
-                raise ClusterError(f"{entry.key!r} is of version {version}, this node of version {VERSION}")
 
     def _this_node(self) -> bytes:
         roles, kinds = sorted(self._settings.roles), sorted(self._kinds)
         return encode_fact(MemberFact(VERSION, self.system.address, roles, kinds, self._joined_at, self._draining))
 
     async def _tell_about_this_node(self) -> None:
-        await self._store.put_guarded(self._view.prefix + MEMBERS + self._us, self._this_node(), self._incarnation)
+        await self.store.put_guarded(self.view.prefix + MEMBERS + self.us, self._this_node(), self._incarnation)
 
     async def _follow(self, revision: int) -> None:
         """Keep the view up to date."""
         while True:
             try:
-                async with self._store.watch(self._view.prefix, revision) as changes:
+                async with self.store.watch(self.view.prefix, revision) as changes:
                     async for each in changes:
                         if not isinstance(each, Changes):
                             break
-                        self._hear(each.revision, self._view.apply(each))
+                        self._hear(each.revision, self.view.apply(each))
             except NoQuorumError as error:
                 _log.warning("%s does not hear from the store: %s", self.system.address, error)
                 await trio.sleep(_PATIENCE)
             with suppress(NoQuorumError):
-                listing = await self._store.list(self._view.prefix)
+                listing = await self.store.list(self.view.prefix)
                 revision = listing.revision
-                self._hear(revision, self._view.load(listing))
+                self._hear(revision, self.view.load(listing))
 
     def _hear(self, revision: int, delta: Delta) -> None:
         self._seen = revision
@@ -237,16 +221,16 @@ class Membership:
             self.system.publish(NodeLeft, user, member)
         for member in delta.joined:
             self.system.publish(NodeJoined, user, member)
-        leader = self._view.leader
+        leader = self.view.leader
         if (leader and leader.run) != (self._leader and self._leader.run):
             self.system.publish(LeaderChanged, user, leader)
         self._leader = leader
         self._mesh.hear(delta)
-        if self._holdings is not None:
-            self._holdings.hear(delta)
-        us = self._view.members.get(self._us)
-        if us is not None and us.run == self._run and us.draining and not self._draining:
-            self._nursery.start_soon(self._drain_as_told)
+        if self.holdings is not None:
+            self.holdings.hear(delta)
+        us = self.view.members.get(self.us)
+        if us is not None and us.run == self.run_id and us.draining and not self._draining:
+            self.nursery.start_soon(self._drain_as_told)
         self._heard(delta)
         self._wake()
 
@@ -269,23 +253,25 @@ class Membership:
             _log.warning("%s could not hand over all: %s", self.system.address, error)
 
     @property
-    def _us(self) -> str:
+    def us(self) -> str:
+        """The name of this node."""
         return self._endpoint.remote.node or self.system.name
 
     @property
-    def _run(self) -> str:
-        return f"{self._us}/{self._incarnation}"
+    def run_id(self) -> str:
+        """This incarnation of this node."""
+        return f"{self.us}/{self._incarnation}"
 
     @property
     def _holds(self) -> bool:
-        return self._lease is not None and self._lease.holds
+        return self.lease is not None and self.lease.holds
 
     @property
     def _last_heard(self) -> float:
-        return self._heard_at if self._lease is None else max(self._heard_at, self._lease.renewed_at)
+        return self._heard_at if self.lease is None else max(self._heard_at, self.lease.renewed_at)
 
     def _known_kinds(self) -> frozenset[str]:
-        member = self._view.members.get(self._us)
+        member = self.view.members.get(self.us)
         return frozenset() if member is None else member.kinds
 
     def _wake(self) -> None:

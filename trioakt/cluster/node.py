@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, cast
-from weakref import WeakValueDictionary
 
 import trio
 from msgspec.structs import replace
 
-from trioakt.cluster.facts import NameFact, decode_fact, encode_fact
+from trioakt.cluster.directory import Directory
+from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.guide import Guide
 from trioakt.cluster.membership import Membership
 from trioakt.cluster.placement import Placement, Placing
-from trioakt.remote.named import NamedRecipient
 from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster, check_kind
 from trioakt.cluster.ticks import Ticks
@@ -24,7 +22,6 @@ from trioakt.cluster.view import NAMES, Delta, Name, fit
 from trioakt.errors import (
     LeaseLostError,
     NameTakenError,
-    NoQuorumError,
     PlacementError,
     StartError,
 )
@@ -57,13 +54,11 @@ class ClusterNode(Membership):
 
     def __init__(self, system: CoreSystem, settings: Cluster, endpoint: Endpoint) -> None:
         super().__init__(system, settings, endpoint)
-        self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
-        self._in_use: dict[str, NamedRecipient] = {}
-        self._looked_up: set[str] = set()
+        self.directory = Directory(self, endpoint)
         self._attempts = count(1)
         self._turns = count()
-        self._ticks = Ticks(f"trioakt.ticks/{system.name}/{settings.name}/", self._us)
-        endpoint.identities["cluster"] = self.ref_to
+        self._ticks = Ticks(f"trioakt.ticks/{system.name}/{settings.name}/", self.us)
+        endpoint.identities["cluster"] = self.directory.ref_to
         endpoint.inquiries["cluster"] = Guide(self, endpoint).answer
         endpoint.register(Crew)
         system.service(Scheduler).claim = self._claim_tick
@@ -79,13 +74,13 @@ class ClusterNode(Membership):
         """
         self._draining = True
         await trio.lowlevel.checkpoint()
-        if self._holdings is None:
+        if self.holdings is None:
             return
-        self._holdings.draining = True
+        self.holdings.draining = True
         await self._tell_about_this_node()
-        await self._holdings.hand_over()
+        await self.holdings.hand_over()
         with trio.move_on_after(_RETURN):
-            await self._until(lambda: not any(each.has_parked for each in self._in_use.values()))
+            await self._until(lambda: not self.directory.has_parked)
         with trio.move_on_after(self.system.settings.actors.stop_grace):
             await self.system.service(Crews).wait_none()
 
@@ -97,7 +92,7 @@ class ClusterNode(Membership):
             LeaseLostError: It has had one.
         """
         name = path.removeprefix(f"{self.system.user.path}/")
-        holding = None if self._holdings is None else self._holdings.held.get(name)
+        holding = None if self.holdings is None else self.holdings.held.get(name)
         if holding is None:
             raise RuntimeError(f"{path} has no name in the cluster that is owned here: it has no fencing token")
         return holding.token
@@ -116,14 +111,14 @@ class ClusterNode(Membership):
     ) -> ActorRef[Any]:
         """Start an actor under a name of the cluster; see ``ActorSystem.spawn_on``."""
         fact = await self._fact(kind, args, name, placement.role, _checked(options))
-        fitting = fit(self._view.members.values(), fact.kind, fact.role)
-        placing = Placing(fitting, self._us, self._loads(), self.system.settings.rng, next(self._turns))
+        fitting = fit(self.view.members.values(), fact.kind, fact.role)
+        placing = Placing(fitting, self.us, self._loads(), self.system.settings.rng, next(self._turns))
         chosen = placement.choose(placing)
         if chosen is None:
             raise PlacementError(self._nobody(fact))
-        fact, lease = replace(fact, wanted=chosen.run), None if relocate else self._lease
-        if chosen.run == self._run and self._holdings is not None:
-            source = await self._holdings.write(name, lambda: self._write(name, fact, lease))
+        fact, lease = replace(fact, wanted=chosen.run), None if relocate else self.lease
+        if chosen.run == self.run_id and self.holdings is not None:
+            source = await self.holdings.write(name, lambda: self._write(name, fact, lease))
         else:
             source = await self._write(name, fact, lease)
         if source is None:
@@ -133,11 +128,11 @@ class ClusterNode(Membership):
     async def spawn_singleton(self, kind: type[Actor], args: tuple[Any, ...], name: str, role: str) -> ActorRef[Any]:
         """Return the one actor of a name, and start it if it is not there; see ``ActorSystem.spawn_singleton``."""
         fact = await self._fact(kind, args, name, role, {})
-        if role and not any(role in member.roles for member in self._view.members.values()):
+        if role and not any(role in member.roles for member in self.view.members.values()):
             raise PlacementError(self._nobody(fact))
         source = await self._write(name, replace(fact, singleton=True))
         if source is None:
-            source = await self._present(name)
+            source = await self.directory.find(name)
             if source is None:
                 return await self.spawn_singleton(kind, args, name, role)
             if not source.fact.singleton or source.fact.kind != fact.kind:
@@ -148,9 +143,9 @@ class ClusterNode(Membership):
         """Return the ref of a name of the cluster, if it is there; see ``ActorSystem.locate``."""
         check_name(name)
         await trio.lowlevel.checkpoint()
-        if name not in self._view.names and await self._present(name) is None:
+        if name not in self.view.names and await self.directory.find(name) is None:
             return None
-        return self.ref_to(name)
+        return self.directory.ref_to(name)
 
     def kind_called(self, text: str) -> type[Actor]:
         """Return the actor class of this name that may be placed here.
@@ -168,7 +163,7 @@ class ClusterNode(Membership):
         text = kind_name(kind)
         if self._kinds.setdefault(text, kind) is not kind:
             self._kinds[text] = kind
-        member = self._view.members.get(self._us)
+        member = self.view.members.get(self.us)
         if member is None or text not in member.kinds:
             await self._tell_about_this_node()
             await self._until(lambda: text in self._known_kinds())
@@ -181,22 +176,16 @@ class ClusterNode(Membership):
         if role:
             check_name(role)
         body = self._endpoint.write_args(args)
-        if self._lease is None:
+        if self.lease is None:
             raise LeaseLostError(f"{self.system.address} is no member of the cluster now")
-        self._lease.check()
+        self.lease.check()
         text = await self.register(kind)
-        return NameFact(f"{self._run}/{next(self._attempts)}", text, body, role, "", False, options)
+        return NameFact(f"{self.run_id}/{next(self._attempts)}", text, body, role, "", False, options)
 
     async def _write(self, name: str, fact: NameFact, lease: Lease | None = None) -> Name | None:
         """Write a name that is not there; return ``None`` if it is."""
-        created = await self._store.create(self._view.prefix + NAMES + name, encode_fact(fact), lease)
+        created = await self.store.create(self.view.prefix + NAMES + name, encode_fact(fact), lease)
         return Name(fact, created.token) if created.won else None
-
-    async def _present(self, name: str) -> Name | None:
-        key = self._view.prefix + NAMES + name
-        listing = await self._store.list(key)
-        entry = next((each for each in listing.entries if each.key == key), None)
-        return None if entry is None else Name(decode_fact(entry, NameFact), entry.token)
 
     async def _started(self, name: str, source: Name) -> ActorRef[Any]:
         """Wait until a name has an owner whose actor has started."""
@@ -204,23 +193,23 @@ class ClusterNode(Membership):
 
         def is_settled() -> bool:
             nonlocal failure
-            owner = self._view.owners.get(name)
+            owner = self.view.owners.get(name)
             if owner is not None:
                 failure = owner.fact.failed or failure
-            seen = self._view.names.get(name)
+            seen = self.view.names.get(name)
             gone = self._seen >= source.token and (seen is None or seen.token != source.token)
-            return self.owner_of(name) is not None or bool(failure) or gone
+            return self.directory.owner_of(name) is not None or bool(failure) or gone
 
         await self._until(is_settled)
-        if self.owner_of(name) is None:
+        if self.directory.owner_of(name) is None:
             if failure:
-                await self._store.delete(self._view.prefix + NAMES + name, source.token)
+                await self.store.delete(self.view.prefix + NAMES + name, source.token)
             raise StartError(failure or f"{name!r} has ended before it was of use", f"/user/{name}")
-        return self.ref_to(name)
+        return self.directory.ref_to(name)
 
     def _loads(self) -> dict[str, int]:
         loads: dict[str, int] = {}
-        for owner in self._view.owners.values():
+        for owner in self.view.owners.values():
             node = owner.fact.run.rpartition("/")[0]
             loads[node] = loads.get(node, 0) + 1
         return loads
@@ -229,83 +218,17 @@ class ClusterNode(Membership):
         role = f" with the role {fact.role!r}" if fact.role else ""
         return f"no live member{role} can take a {fact.kind}: members are {[each.node for each in self.members()]}"
 
-    # -------------------------------------------------------------- refs to names
-
-    def ref_to(self, name: str) -> ActorRef[Any]:
-        """Return the ref that means whoever owns a name.
-
-        Raises:
-            ValueError: It is no name.
-        """
-        recipient = self._recipients.get(check_name(name))
-        if recipient is None:
-            recipient = self._recipients[name] = NamedRecipient(self, name)
-        return ActorRef(recipient)
-
-    def owner_of(self, name: str) -> ActorRef[Any] | None:
-        """Return the actor that has a name now, if it has started and takes messages."""
-        if self._holdings is not None:
-            holding = self._holdings.held.get(name)
-            if holding is not None:
-                return None if holding.leaving else holding.ref
-        owner = self._view.owners.get(name)
-        if owner is None or not owner.fact.ref or owner.fact.run == self._run or name not in self._view.names:
-            return None
-        return self._endpoint.ref_of(owner.fact.ref)
-
-    def is_known(self, name: str) -> bool:
-        """Return whether the name is there, as far as this node has heard."""
-        return name in self._view.names
-
-    def keep(self, recipient: NamedRecipient) -> None:
-        """Hold on to a recipient for as long as it is in use."""
-        self._in_use[recipient.name] = recipient
-
-    def look_up(self, recipient: NamedRecipient) -> None:
-        """Find out whether the name is there, and let the recipient settle."""
-        if self._is_over:
-            self._settle(recipient.name, is_there=False)
-        elif recipient.name not in self._looked_up:
-            self._looked_up.add(recipient.name)
-            self._nursery.start_soon(self._look_up, recipient.name)
-
-    def give_up(self, name: str) -> None:
-        """End a name that nobody owns."""
-        source = self._view.names.get(name)
-        if source is not None:
-            self._nursery.start_soon(self._delete_name, name, source.token)
-
-    async def _look_up(self, name: str) -> None:
-        while True:
-            with suppress(NoQuorumError):
-                is_there = await self._present(name) is not None
-                break
-            await trio.sleep(_PATIENCE)
-        self._looked_up.discard(name)
-        self._settle(name, is_there=is_there)
-
-    async def _delete_name(self, name: str, token: int) -> None:
-        with suppress(NoQuorumError):
-            await self._store.delete(self._view.prefix + NAMES + name, token)
-
     async def _claim_tick(self, name: str, due: float) -> bool:
-        return self._holds and await self._ticks.claim(self._store, name, due)
+        return self._holds and await self._ticks.claim(self.store, name, due)
 
     def _heard(self, delta: Delta) -> None:
         for name in delta.names:
-            self._settle(name, is_there=name in self._view.names)
+            self.directory.settle(name, is_there=name in self.view.names)
 
     def _settled(self, names: Iterable[str]) -> None:
         for name in names:
-            self._settle(name, is_there=True)
+            self.directory.settle(name, is_there=True)
         self._wake()
-
-    def _settle(self, name: str, *, is_there: bool) -> None:
-        recipient = self._recipients.get(name)
-        if recipient is not None:
-            recipient.settle(is_there=is_there)
-            if not recipient.is_in_use:
-                self._in_use.pop(name, None)
 
 
 def _checked(options: SpawnOptions) -> dict[str, int | float]:

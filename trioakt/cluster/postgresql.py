@@ -250,9 +250,9 @@ class _Watch:
 async def open_postgresql_store(url: str) -> AsyncGenerator[PostgresqlStore]:
     """Keep who owns what in a database of PostgreSQL, until the end of the block.
 
-    The user needs the right to create the schema ``trioakt`` there, the first time. With standby servers, name all of
-    them, and let at least one confirm each commit (``synchronous_standby_names``), or a fail-over forgets owners. The
-    clock of the server decides when leases lapse, so it must not be set while nodes run.
+    The user needs the right to create the schema ``trioakt`` there, the first time, or owns it already. With standby
+    servers, name all of them, and let at least one confirm each commit (``synchronous_standby_names``), or a fail-over
+    forgets owners. The clock of the server decides when leases lapse, so it must not be set while nodes run.
 
     Args:
         url: ``postgresql://user:password@host:port/database``, with all that libpq knows: several hosts, ``sslmode``.

@@ -21,7 +21,8 @@ _SET_UP = """
 set default_transaction_isolation = 'read committed';
 set lock_timeout = '2s';
 set statement_timeout = '3s';
-select set_config('synchronous_commit', 'on', false) where current_setting('synchronous_commit') in ('off', 'local');
+select set_config('synchronous_commit', 'on', false)
+where current_setting('synchronous_commit') in ('off', 'local', 'remote_write');
 """
 """Nothing runs on for long after it was given up here, and what is acknowledged has been written."""
 

@@ -10,7 +10,11 @@ LAYOUT = 1
 
 CREATE = f"""
 select pg_advisory_xact_lock(hashtext('trioakt'));
-create schema if not exists trioakt;
+do $$ begin
+    if to_regnamespace('trioakt') is null then  -- or it takes the right to create one even where it is there
+        create schema trioakt;
+    end if;
+end $$;
 
 create table if not exists trioakt.state (
     layout integer not null, revision bigint not null, history bigint not null default 10000);

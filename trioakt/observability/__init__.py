@@ -1,4 +1,4 @@
-"""Logs, correlation ids, metrics and traces of a system, and a Prometheus endpoint; each is there when it is asked for.
+"""Logs, correlation ids, metrics, traces and health of a system, and a Prometheus endpoint; each when it is asked for.
 
 A name whose third-party package is not installed raises ``ModuleNotFoundError``, which says which extra brings it.
 """
@@ -10,6 +10,7 @@ from trioakt.observability.correlation import Correlation, correlated, correlati
 from trioakt.observability.lines import json_line, text_line
 
 if TYPE_CHECKING:
+    from trioakt.observability.health import HealthEndpoint, open_health_server
     from trioakt.observability.logs import LogWriter, open_logging
     from trioakt.observability.metrics import Metrics
     from trioakt.observability.prometheus import PrometheusEndpoint, serve_prometheus
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Correlation",
+    "HealthEndpoint",
     "LogWriter",
     "Metrics",
     "PrometheusEndpoint",
@@ -24,16 +26,19 @@ __all__ = [
     "correlated",
     "correlation_id",
     "json_line",
+    "open_health_server",
     "open_logging",
     "serve_prometheus",
     "text_line",
 ]
 
 _HOMES = {
+    "HealthEndpoint": ("health", "health"),
     "LogWriter": ("logs", "logs"),
     "Metrics": ("metrics", "metrics"),
     "PrometheusEndpoint": ("prometheus", "prometheus"),
     "Tracing": ("tracing", "metrics"),
+    "open_health_server": ("health", "health"),
     "open_logging": ("logs", "logs"),
     "serve_prometheus": ("prometheus", "prometheus"),
 }

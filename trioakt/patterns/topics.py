@@ -1,17 +1,18 @@
-"""Topics: publish and subscribe within one system, for actors and for plain tasks; it knows no other nodes."""
+"""Topics: publish and subscribe for actors and for plain tasks; other nodes are behind a protocol."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncGenerator
+from collections import Counter
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import asynccontextmanager
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 import trio
 
-from trioakt.lowlevel import ActorRef, Subscription, Unwatch, Watch
+from trioakt.lowlevel import ActorRef, Missed, Subscription, Unwatch, Watch
 from trioakt.patterns.telling import tell_or_lose
 
 if TYPE_CHECKING:
@@ -19,6 +20,21 @@ if TYPE_CHECKING:
 
 _TOPIC = re.compile(r"[^.*\s]+(\.[^.*\s]+)*")
 _PATTERN = re.compile(r"(\*|[^.*\s]+)(\.(\*|[^.*\s]+))*")
+
+
+@attrs.frozen
+class SubscriptionLost:
+    """Told to an actor: it hears no more of what is published on another node, as the link to it was lost.
+
+    Attributes:
+        pattern: What it had subscribed to.
+        node: The address of that node.
+        reason: What has happened.
+    """
+
+    pattern: str
+    node: str
+    reason: str
 
 
 @attrs.frozen
@@ -39,16 +55,43 @@ class TopicStatistics:
 
 
 class TopicStream(Subscription[Any]):
-    """What a task reads: the messages, and ``Missed(count)`` in place of those it was too slow for."""
+    """What a task reads: the messages, and ``Missed(count)`` in place of those it was too slow for.
+
+    Where it reads of another node, losing the link to it ends the iteration with ``ConnectionLostError``.
+    """
 
     def __init__(self, buffer: int) -> None:
         super().__init__(buffer)
         self.lost = 0
+        self.error: Exception | None = None
 
     def offer(self, value: Any) -> None:
         """Put a message in, dropping the oldest one when the buffer is full."""
-        self.lost += len(self._values) == self._buffer
+        if len(self._values) == self._buffer:
+            oldest = self._values[0]
+            count = oldest.count if isinstance(oldest, Missed) else 1
+            self.lost += count
+            self._missed += count - 1
         super().offer(value)
+
+    def clear(self) -> None:
+        """Forget what has come so far."""
+        self._values.clear()
+        self._missed = 0
+
+    def fail(self, error: Exception) -> None:
+        """End the iteration with an error after what is buffered."""
+        self.error = self.error or error
+        self.close()
+
+    async def __anext__(self) -> Any:
+        """Return the next message, or ``Missed`` in place of lost ones."""
+        try:
+            return await super().__anext__()
+        except StopAsyncIteration:
+            if self.error is None:
+                raise
+        raise self.error
 
 
 if TYPE_CHECKING:
@@ -101,6 +144,118 @@ class Patterns:
         return bool(self.subscribers) + sum(node.count() for node in self.below.values())
 
 
+class Audience:
+    """Streams and actors with what they subscribe to; each is handed a message once, however many patterns match.
+
+    Args:
+        system: Theirs.
+        changed: Called with a pattern that may have got its first subscriber, or lost its last one.
+
+    Attributes:
+        patterns: Those that somebody subscribes to, with how many do.
+        missed: Messages that those who have left did not read, and that mailboxes have refused.
+    """
+
+    def __init__(self, system: CoreSystem, changed: Callable[[str], None]) -> None:
+        self.patterns: Counter[str] = Counter()
+        self.missed = 0
+        self.subscribed: dict[Any, set[str]] = {}
+        self._system = system
+        self._changed = changed
+        self._tree = Patterns()
+
+    def add(self, pattern: str, subscriber: Subscriber) -> None:
+        """Subscribe somebody; an actor until it ends. Once more changes nothing."""
+        known = subscriber in self.subscribed
+        patterns = self.subscribed.setdefault(subscriber, set())
+        if pattern in patterns:
+            return
+        patterns.add(pattern)
+        self._tree.add(pattern, subscriber)
+        self.patterns[pattern] += 1
+        if not known and isinstance(subscriber, ActorRef):
+            subscriber.recipient.signal(Watch(self))
+        self._changed(pattern)
+
+    def discard(self, pattern: str, subscriber: Subscriber) -> None:
+        """Unsubscribe somebody from a pattern; without a subscription nothing happens."""
+        patterns = self.subscribed.get(subscriber)
+        if patterns is None or pattern not in patterns:
+            return
+        if len(patterns) == 1:
+            self.remove(subscriber)
+            if isinstance(subscriber, ActorRef):
+                subscriber.recipient.signal(Unwatch(self))
+        else:
+            patterns.remove(pattern)
+            self._forget(pattern, subscriber)
+
+    def remove(self, subscriber: Subscriber) -> None:
+        """Unsubscribe somebody from everything."""
+        patterns = self.subscribed.pop(subscriber, None)
+        if patterns is None:
+            return
+        if isinstance(subscriber, TopicStream):
+            self.missed += subscriber.lost
+        for pattern in sorted(patterns):
+            self._forget(pattern, subscriber)
+
+    def matching(self, topic: str) -> tuple[Subscriber, ...]:
+        """Return those who subscribe to a pattern that matches, each once."""
+        return self._tree.matching(topic)
+
+    def hand(self, subscribers: Iterable[Subscriber], message: object, sender: ActorRef[Any] | None) -> None:
+        """Hand a message to some of them now; a slow or broken one harms no other."""
+        for subscriber in subscribers:
+            if isinstance(subscriber, TopicStream):
+                subscriber.offer(message)
+            elif subscriber.is_alive:
+                self.missed += not tell_or_lose(self._system, subscriber, message, sender)
+
+    def end(self, node: str, error: Exception, pattern: str | None = None) -> None:
+        """End all subscriptions to what is published on a node, or those to one pattern: nothing more can come."""
+        for subscriber, patterns in tuple(self.subscribed.items()):
+            ended = [each for each in sorted(patterns) if pattern in (None, each)]
+            if ended and isinstance(subscriber, TopicStream):
+                self.remove(subscriber)
+                subscriber.fail(error)
+                continue
+            for each in ended:
+                self.discard(each, subscriber)
+                tell_or_lose(self._system, subscriber, SubscriptionLost(each, node, str(error)), None)
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        """Hear that a subscribed actor has ended; the kernel calls this."""
+        self.remove(ref)
+
+    def _forget(self, pattern: str, subscriber: Subscriber) -> None:
+        self._tree.discard(pattern, subscriber)
+        self.patterns[pattern] -= 1
+        if not self.patterns[pattern]:
+            del self.patterns[pattern]
+            self._changed(pattern)
+
+
+class Relay(Protocol):
+    """What brings topics of other nodes here, and takes those of this node there."""
+
+    def audience(self, node: str) -> Audience:
+        """Return who hears what is published on the node at an address; whoever is added states an interest there."""
+        ...
+
+    async def stated(self, node: str, pattern: str, stream: TopicStream) -> None:
+        """Return when that node knows of the interest; raise what ``Topics.subscribe`` raises."""
+        ...
+
+    def published(self, topic: str, message: object, sender: ActorRef[Any] | None) -> None:
+        """Take a message that was published here to the nodes that want it, never waiting."""
+        ...
+
+    def changed(self, pattern: str) -> None:
+        """Hear that somebody here, or nobody any more, subscribes to a pattern of this node's topics."""
+        ...
+
+
 class Topics:
     """Hands each published message to those who subscribe to its topic; publishing never waits.
 
@@ -110,42 +265,55 @@ class Topics:
     """
 
     def __init__(self, system: CoreSystem) -> None:
+        self.audience = Audience(system, self._changed)
+        self.relay: Relay | None = None
         self._system = system
-        self._patterns = Patterns()
-        self._subscribed: dict[Any, set[str]] = {}
         self._published = 0
-        self._missed = 0
         self._closed = False
 
     @asynccontextmanager
-    async def subscribe(self, pattern: str, *, buffer: int = 100) -> AsyncGenerator[TopicStream]:
+    async def subscribe(
+        self, pattern: str, *, buffer: int = 100, node: str | None = None
+    ) -> AsyncGenerator[TopicStream]:
         """Subscribe a task: ``async with system.topics.subscribe("orders") as orders: async for order in orders``.
 
-        The iteration ends when the system has ended. Leaving the block unsubscribes.
+        The iteration ends when the system has ended. Leaving the block unsubscribes. With ``node``, what is published
+        there from the beginning of the block on is read here, and ``ConnectionLostError`` ends the iteration when the
+        link is lost.
 
         Args:
             pattern: A topic, or a pattern with ``*`` for one part.
             buffer: Messages kept for a slow reader; beyond it the oldest make way and ``Missed(count)`` tells so.
+            node: The address of another node, ``trioakt://bank@10.0.0.5:4041``, whose topics are meant.
 
         Raises:
-            ValueError: The pattern is none, or the buffer holds less than one message.
-            RuntimeError: Called from another thread than the system's.
+            ValueError: The pattern is none, the buffer holds less than one message, or the address is none of this
+                system.
+            NodeUnreachableError: There is no session with the node, and none comes about.
+            MailboxFullError: The node takes no more interests of this one.
+            RuntimeError: Called from another thread than the system's, or with a node in a system without ``remote=``.
         """
         stream = TopicStream(buffer)
         _check(pattern, _PATTERN)
         await trio.lowlevel.checkpoint()
-        self._add(pattern, stream)
+        audience = self._audience(node)
+        if self._closed:
+            stream.close()
+        else:
+            audience.add(pattern, stream)
         try:
+            if node is not None and self.relay is not None and audience is not self.audience:
+                await self.relay.stated(node, pattern, stream)
             yield stream
         finally:
-            self._remove(stream)
-            self._missed += stream.lost
+            audience.remove(stream)
             stream.close()
 
-    def subscribe_ref(self, pattern: str, ref: ActorRef[Any]) -> None:
+    def subscribe_ref(self, pattern: str, ref: ActorRef[Any], *, node: str | None = None) -> None:
         """Tell an actor what is published, until it ends or ``unsubscribe_ref``; a restart changes nothing.
 
-        Its mailbox says what becomes of messages when it is slow. What a mailbox refuses is a dead letter.
+        Its mailbox says what becomes of messages when it is slow. What a mailbox refuses is a dead letter. With
+        ``node``, ``SubscriptionLost`` tells it that the link was lost, or never came about; then it can subscribe anew.
 
         Raises:
             ValueError, RuntimeError: As ``subscribe``.
@@ -153,30 +321,23 @@ class Topics:
         _check(pattern, _PATTERN)
         if not isinstance(ref, ActorRef):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"an actor is subscribed by its ref, got {ref!r}")
-        known = ref in self._subscribed
-        self._add(pattern, ref)
-        if not known and not self._closed:
-            ref.recipient.signal(Watch(self))
+        audience = self._audience(node)
+        if not self._closed:
+            audience.add(pattern, ref)
 
-    def unsubscribe_ref(self, pattern: str, ref: ActorRef[Any]) -> None:
+    def unsubscribe_ref(self, pattern: str, ref: ActorRef[Any], *, node: str | None = None) -> None:
         """Tell an actor no more of this pattern; without a subscription nothing happens.
 
         Raises:
             ValueError, RuntimeError: As ``subscribe``.
         """
         _check(pattern, _PATTERN)
-        self._check_thread()
-        patterns = self._subscribed.get(ref)
-        if patterns is None or pattern not in patterns:
-            return
-        patterns.remove(pattern)
-        self._patterns.discard(pattern, ref)
-        if not patterns:
-            del self._subscribed[ref]
-            ref.recipient.signal(Unwatch(self))
+        self._audience(node).discard(pattern, ref)
 
     def publish(self, topic: str, message: object, sender: ActorRef[Any] | None = None) -> None:
         """Hand a message to the subscribers of its topic now, never waiting. A slow or broken one harms no other.
+
+        It goes to other nodes where somebody subscribes to this one's topics.
 
         Args:
             topic: Where to; it has no ``*``.
@@ -190,47 +351,41 @@ class Topics:
         _check(topic, _TOPIC)
         self._check_thread()
         self._published += 1
-        for subscriber in self._patterns.matching(topic):
-            if isinstance(subscriber, TopicStream):
-                subscriber.offer(message)
-            elif subscriber.is_alive:
-                self._missed += not tell_or_lose(self._system, subscriber, message, sender)
+        self.audience.hand(self.audience.matching(topic), message, sender)
+        if self.relay is not None:
+            self.relay.published(topic, message, sender)
 
     def statistics(self) -> TopicStatistics:
-        """Return frozen figures."""
-        lost = sum(each.lost for each in self._subscribed if isinstance(each, TopicStream))
+        """Return frozen figures; subscriptions to topics of other nodes are not counted."""
+        audience = self.audience
+        lost = sum(each.lost for each in audience.subscribed if isinstance(each, TopicStream))
         return TopicStatistics(
-            topics=self._patterns.count(),
-            subscribers=len(self._subscribed),
+            topics=len(audience.patterns),
+            subscribers=len(audience.subscribed),
             published=self._published,
-            missed=self._missed + lost,
+            missed=audience.missed + lost,
         )
-
-    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that a subscribed actor has ended; the kernel calls this."""
-        self._remove(ref)
 
     def close(self) -> None:
         """End all subscriptions; the system calls this at its end."""
         self._closed = True
-        for subscriber in tuple(self._subscribed):
+        for subscriber in tuple(self.audience.subscribed):
             if isinstance(subscriber, TopicStream):
                 subscriber.close()
             else:
-                self._remove(subscriber)
+                self.audience.remove(subscriber)
 
-    def _add(self, pattern: str, subscriber: Subscriber) -> None:
+    def _audience(self, node: str | None) -> Audience:
         self._check_thread()
-        if self._closed:
-            if isinstance(subscriber, TopicStream):
-                subscriber.close()
-            return
-        self._subscribed.setdefault(subscriber, set()).add(pattern)
-        self._patterns.add(pattern, subscriber)
+        if node is None:
+            return self.audience
+        if self.relay is None:
+            raise RuntimeError(f"the system {self._system.name!r} reaches no other: give it remote=Remote(...)")
+        return self.audience if node == self._system.address else self.relay.audience(node)
 
-    def _remove(self, subscriber: Subscriber) -> None:
-        for pattern in self._subscribed.pop(subscriber, ()):
-            self._patterns.discard(pattern, subscriber)
+    def _changed(self, pattern: str) -> None:
+        if self.relay is not None:
+            self.relay.changed(pattern)
 
     def _check_thread(self) -> None:
         if self._system.thread not in (0, get_ident()):
@@ -241,3 +396,8 @@ def _check(name: str, kind: re.Pattern[str]) -> None:
     if kind.fullmatch(name) is None:
         star = ", or '*' for one part" if kind is _PATTERN else ""
         raise ValueError(f"a topic is parts separated by dots, without spaces{star}; got {name!r}")
+
+
+def is_pattern(name: str) -> bool:
+    """Return whether a text is a topic or a pattern."""
+    return _PATTERN.fullmatch(name) is not None

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import math
 import re
-import threading
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterable
 from contextlib import asynccontextmanager, contextmanager, suppress
 from importlib import import_module
-from queue import SimpleQueue
 from random import Random
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args, overload
 
 import attrs
 import trio
 
-from trioakt.errors import ConnectionLostError, NodeUnreachableError
+from trioakt.errors import (
+    ActorNotFoundError,
+    ConnectionLostError,
+    NodeUnreachableError,
+    TrioaktError,
+    UnhandledMessageError,
+)
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Request, Settings, check_name
+from trioakt.remote.directory import Directory
+from trioakt.remote.discovery import SeedProvider
 from trioakt.remote.settings import Remote, Tls
 
 if TYPE_CHECKING:
@@ -29,6 +34,8 @@ R = TypeVar("R")
 Balancing = Literal["round_robin", "random", "least_loaded"]
 """How a client chooses among several nodes: in turn, by chance, or where it has the fewest requests under way."""
 
+_PAUSE = 1.0
+"""Seconds between two questions to a provider."""
 _ADDRESS = re.compile(r"(?P<scheme>[a-z+]+)://(?P<place>(?P<host>\[[^]]+\]|[^:/\[\]]+):(?P<port>\d+))")
 
 
@@ -50,6 +57,16 @@ class _Node:
             self.in_flight -= 1
 
 
+@attrs.frozen
+class _Listed:
+    """A provider that was told the addresses."""
+
+    addresses: tuple[str, ...]
+
+    async def seeds(self) -> tuple[str, ...]:
+        return self.addresses
+
+
 class Client:
     """Reaches the actors of a system from outside; get it from ``open_client``.
 
@@ -58,16 +75,28 @@ class Client:
     results are good for everything that refs are good for, until the client is closed.
     """
 
-    def __init__(self, endpoint: Endpoint, places: Iterable[str], balancing: Balancing, rng: Random) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        places: Iterable[str],
+        balancing: Balancing,
+        rng: Random,
+        provider: SeedProvider | None = None,
+    ) -> None:
+        self.directory: Directory
         self._endpoint = endpoint
         self._nodes = [_Node(place) for place in places]
         self._balancing = balancing
         self._rng = rng
+        self._provider = provider
+        self._discovery = trio.Lock()
+        self._discovered = trio.current_time()
         self._closed = False
 
     def close(self) -> None:
-        """Make no more calls."""
+        """Make no more calls; who waits for a name of the cluster to have an owner is told."""
         self._closed = True
+        self.directory.close()
 
     async def lookup(self, path: str) -> ActorRef[Any]:
         """Return the actor that lives at a path of a node now.
@@ -117,6 +146,23 @@ class Client:
 
         await self._try(send)
 
+    async def locate(self, name: str) -> ActorRef[Any] | None:
+        """Return the ref of the actor that has a name of the cluster, on whichever node; it outlives relocation.
+
+        The nodes tell this client where the actor is, for as long as the ref is held, and messages go straight there.
+        While nobody has the actor they wait here, in order.
+
+        Raises:
+            NodeUnreachableError: No member of the cluster can be reached.
+            RuntimeError: The client is closed, or the nodes are in no cluster.
+            ValueError: It is no name.
+        """
+        self._check_open()
+        try:
+            return await self.directory.locate(name)
+        except UnhandledMessageError as error:
+            raise RuntimeError(f"no cluster to look in: {error}") from None
+
     async def spawn(self, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
         """Spawn an actor at the top of a node, which must have registered its class.
 
@@ -144,22 +190,22 @@ class Client:
 
     async def _try(self, call: Callable[[str], Awaitable[T]]) -> T:
         """Make a call to one node after the other, until one can be reached."""
-        if self._closed:
-            raise RuntimeError("the client is closed")
+        self._check_open()
         errors: list[Exception] = []
-        for node in self._in_order():
-            try:
-                with node.serving():
-                    return await call(node.place)
-            except NodeUnreachableError as error:
-                errors.append(error)
-            except ConnectionLostError as error:
-                if error.outcome == "unknown":
-                    raise
-                errors.append(error)
+        for find in (self._in_order, self._discover):
+            for node in await find():
+                try:
+                    with node.serving():
+                        return await call(node.place)
+                except NodeUnreachableError as error:
+                    errors.append(error)
+                except ConnectionLostError as error:
+                    if error.outcome == "unknown":
+                        raise
+                    errors.append(error)
         raise _unreachable(errors)
 
-    def _in_order(self) -> list[_Node]:
+    async def _in_order(self) -> list[_Node]:
         """Return the nodes, those that have a session first, and the one whose turn it is first among them."""
         self._nodes.append(self._nodes.pop(0))
         nodes = self._rng.sample(self._nodes, len(self._nodes)) if self._balancing == "random" else list(self._nodes)
@@ -170,6 +216,72 @@ class Client:
         for node in others:
             self._endpoint.connect(node.place)
         return linked + others
+
+    async def _discover(self) -> list[_Node]:
+        """Ask the provider for the nodes that are there now, and return those that were not known before."""
+        if self._provider is None:
+            return []
+        known = {node.place: node for node in self._nodes}
+        async with self._discovery:
+            if trio.current_time() >= self._discovered + _PAUSE:
+                with suppress(NodeUnreachableError):  # then those stay that are known
+                    places = [match["place"] for match in map(_parse, await self._provider.seeds())]
+                    self._nodes = [known.get(place) or _Node(place) for place in dict.fromkeys(places)] or self._nodes
+                self._discovered = trio.current_time()
+        return [node for node in self._nodes if node.place not in known]
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise RuntimeError("the client is closed")
+
+    # ------------------------------------------------------------------ the cluster
+
+    async def inquire(self, question: str) -> str:
+        """Ask one member of the cluster after the other, those that have a session first, until one can tell.
+
+        Raises:
+            ActorNotFoundError: The answer is that there is no such name.
+            UnhandledMessageError: The nodes are in no cluster.
+            NodeUnreachableError: None could tell.
+        """
+        errors: list[Exception] = []
+        for find in (self._linked_first, self._discover):
+            for node in await find():
+                try:
+                    return await self._endpoint.inquire(node.place, "cluster", question)
+                except (ActorNotFoundError, UnhandledMessageError):
+                    raise
+                except TrioaktError as error:
+                    errors.append(error)
+        raise _unreachable(errors)
+
+    async def _linked_first(self) -> list[_Node]:
+        return sorted(self._nodes, key=lambda node: not self._endpoint.is_linked(node.place))
+
+    async def update_members(self, known: str = "") -> str:
+        """Let the nodes be the members of the cluster, when these are others than is known, and return what is then.
+
+        Raises:
+            RuntimeError: The nodes are in no cluster.
+            NodeUnreachableError: None could tell.
+        """
+        try:
+            found = await self.inquire(f"members {known}")
+        except UnhandledMessageError as error:
+            raise RuntimeError(f"no members to follow: {error}") from None
+        nodes = {node.place: node for node in self._nodes}
+        places = [address.partition("@")[2] for address in found.split(",") if address]
+        self._nodes = [nodes.get(place) or _Node(place) for place in places] or self._nodes
+        return found
+
+    async def follow_members(self, known: str) -> None:
+        """Be the task that keeps the nodes those that are members."""
+        while True:
+            try:
+                known = await self.update_members(known)
+            except NodeUnreachableError:
+                known = ""
+                await trio.sleep(_PAUSE)
 
     async def greet(self) -> None:
         """Wait until there is a session with one of the nodes; sessions with the others may follow.
@@ -195,13 +307,14 @@ class Client:
 
 @asynccontextmanager
 async def open_client(
-    addresses: Iterable[str],
+    addresses: Iterable[str] | SeedProvider,
     *,
     cookie: bytes | str | None = None,
     tls: Tls | None = None,
     balancing: Balancing = "round_robin",
     node: str = "client",
     listen: str | None = None,
+    cluster: bool = False,
     transport: Transport | None = None,
     rng: Random | None = None,
 ) -> AsyncGenerator[Client]:
@@ -210,20 +323,24 @@ async def open_client(
     Nodes answer on connections of their own, so that a client can be reached by them too.
 
     Args:
-        addresses: Of nodes of one system: ``tcp://host:port``, as each calls itself.
+        addresses: Of nodes of one system: ``tcp://host:port``, as each calls itself. Or a provider that finds them,
+            such as ``DnsSrvSeeds``; it is asked again when no node can be reached any more.
         cookie: The secret that the nodes share.
         tls: Certificates, for ``tls+tcp://``.
         balancing: How a node is chosen for each call: ``"round_robin"``, ``"random"`` or ``"least_loaded"``.
         node: The client's name; with TLS, the common name of its certificate.
         listen: Where nodes reach the client; by default at the address of this machine that leads to them, at any port.
+        cluster: Whether calls go to all members of the cluster that these nodes are in, those that join later too.
         transport: What carries the frames instead of sockets, for tests; with ``listen``.
         rng: Where the chance comes from.
 
     Raises:
-        NodeUnreachableError: None of the nodes can be reached, or none lets the client in.
+        NodeUnreachableError: None of the nodes can be found or reached, or none lets the client in.
+        RuntimeError: The nodes are in no ``cluster``.
         ValueError: An address is bad, or the way of balancing.
     """
-    found = [_parse(address) for address in addresses]
+    provider = addresses if isinstance(addresses, SeedProvider) else _Listed(tuple(addresses))
+    found = [_parse(address) for address in await provider.seeds()]
     if len({match["scheme"] for match in found}) != 1:
         raise ValueError("a client needs the addresses of one node or more, all of one scheme")
     if balancing not in get_args(Balancing):
@@ -234,130 +351,31 @@ async def open_client(
     endpoint = import_module("trioakt.remote.opening").endpoint(system, remote, guest=True)
     async with system:
         await system.nursery.start(endpoint.run)
-        client = Client(endpoint, dict.fromkeys(match["place"] for match in found), balancing, rng or Random())
+        places = dict.fromkeys(match["place"] for match in found)
+        client = Client(endpoint, places, balancing, rng or Random(), provider)
         await client.greet()
+        async with _open_nursery() as nursery:
+            client.directory = Directory(system, endpoint, client.inquire, nursery)
+            if cluster:
+                nursery.start_soon(client.follow_members, await client.update_members())
+            try:
+                yield client
+            finally:
+                client.close()
+
+
+@asynccontextmanager
+async def _open_nursery() -> AsyncGenerator[trio.Nursery]:
+    """Have tasks that end with the block; what the block raises leaves it as it is, not inside a group."""
+    failed: Exception | None = None
+    async with trio.open_nursery() as nursery:
         try:
-            yield client
-        finally:
-            client.close()
-
-
-class SyncClient:
-    """A ``Client`` for synchronous code, and for any number of threads; get it from ``connect``."""
-
-    def __init__(self, client: Client, token: trio.lowlevel.TrioToken) -> None:
-        self._client = client
-        self._token = token
-
-    @overload
-    def ask(self, path: str, request: Request[R], *, timeout: float = math.inf) -> R: ...
-    @overload
-    def ask(self, path: str, request: object, *, timeout: float = math.inf) -> Any: ...
-    def ask(self, path: str, request: object, *, timeout: float = math.inf) -> Any:
-        """Send a request to an actor and wait for the reply, at most ``timeout`` seconds.
-
-        Raises:
-            TimeoutError: No reply came in time; the request counts as given up.
-            ActorNotFoundError, NodeUnreachableError, ConnectionLostError, ...: As ``Client.ask``.
-            RuntimeError: The client is closed.
-        """
-        return self._run(timeout, lambda client: client.ask(path, request))
-
-    def send(self, path: str, message: object, *, timeout: float = math.inf) -> None:
-        """Wait until the mailbox of an actor has taken a message, at most ``timeout`` seconds.
-
-        Raises:
-            TimeoutError: It did not in time, and may or may not have taken it.
-            ActorNotFoundError, NodeUnreachableError, ConnectionLostError, ...: As ``Client.send``.
-            RuntimeError: The client is closed.
-        """
-        self._run(timeout, lambda client: client.send(path, message))
-
-    def lookup(self, path: str, *, timeout: float = math.inf) -> ActorRef[Any]:
-        """Return the actor that lives at a path of a node now, to be sent in messages.
-
-        Raises:
-            TimeoutError: No answer came in time.
-            ActorNotFoundError, NodeUnreachableError: As ``Client.lookup``.
-            RuntimeError: The client is closed.
-        """
-        return self._run(timeout, lambda client: client.lookup(path))
-
-    def spawn(
-        self, kind: type[Actor], *args: object, name: str | None = None, timeout: float = math.inf
-    ) -> ActorRef[Any]:
-        """Spawn an actor at the top of a node, which must have registered its class.
-
-        Raises:
-            TimeoutError: It has not started in time, and may or may not do so.
-            StartError, NameTakenError, NodeUnreachableError, ...: As ``Client.spawn``.
-            RuntimeError: The client is closed.
-        """
-        return self._run(timeout, lambda client: client.spawn(kind, *args, name=name))
-
-    def _run(self, seconds: float, call: Callable[[Client], Awaitable[T]]) -> T:
-        async def run() -> T:
-            with trio.move_on_after(seconds):
-                return await call(self._client)
-            raise TimeoutError(f"there was no answer within {seconds} s")
-
-        try:
-            return trio.from_thread.run(run, trio_token=self._token)
-        except trio.RunFinishedError:
-            raise RuntimeError("the client is closed") from None
-
-
-@contextmanager
-def connect(
-    addresses: Iterable[str],
-    *,
-    cookie: bytes | str | None = None,
-    tls: Tls | None = None,
-    balancing: Balancing = "round_robin",
-    node: str = "client",
-    listen: str | None = None,
-) -> Generator[SyncClient]:
-    """Do what ``open_client`` does, for scripts: the wire runs in a thread that ends with the block.
-
-    Args:
-        addresses: As ``open_client``.
-        cookie: As ``open_client``.
-        tls: As ``open_client``.
-        balancing: As ``open_client``.
-        node: As ``open_client``.
-        listen: As ``open_client``.
-
-    Raises:
-        NodeUnreachableError, ValueError: As ``open_client``.
-    """
-    told: SimpleQueue[Any] = SimpleQueue()
-
-    async def serve() -> None:
-        stop = trio.Event()
-        told.put((trio.lowlevel.current_trio_token(), stop))
-        client = open_client(addresses, cookie=cookie, tls=tls, balancing=balancing, node=node, listen=listen)
-        async with client as opened:
-            told.put(opened)
-            await stop.wait()
-
-    def run() -> None:
-        try:
-            trio.run(serve)
-        except BaseException as error:
-            told.put(error)
-
-    thread = threading.Thread(target=run, name="trioakt client")
-    thread.start()
-    token, stop = cast("tuple[trio.lowlevel.TrioToken, trio.Event]", told.get())
-    try:
-        opened: Client | BaseException = told.get()
-        if isinstance(opened, BaseException):
-            raise opened
-        yield SyncClient(opened, token)
-    finally:
-        with suppress(trio.RunFinishedError):
-            token.run_sync_soon(stop.set)
-        thread.join()
+            yield nursery
+        except Exception as error:
+            failed = error
+        nursery.cancel_scope.cancel()
+    if failed is not None:
+        raise failed
 
 
 def _parse(address: str) -> re.Match[str]:

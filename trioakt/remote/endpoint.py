@@ -10,13 +10,15 @@ import trio
 
 from trioakt.errors import ActorNotFoundError, ConnectionLostError, NodeUnreachableError
 from trioakt.lowlevel import Actor, ActorRef, Address, TerminationCause, Watch, check_name
+from trioakt.remote import records
 from trioakt.remote.house import Value, kind_name
 from trioakt.remote.switchboard import Switchboard
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
-    from trioakt.remote.peer import Peer
+    from trioakt.remote.records import AnyRecord
     from trioakt.remote.settings import Remote
+    from trioakt.remote.topics import RemoteTopics
     from trioakt.remote.transport import Transport
 
 
@@ -57,7 +59,7 @@ class Endpoint:
 
     async def resolve(self, address: str) -> ActorRef[Any]:
         """Return the actor at an address; see ``ActorSystem.resolve``."""
-        wanted = self._parse(address)
+        wanted = self._switchboard.house.address(address)
         if wanted.node != self._system.node:
             return await self.find(wanted.node, wanted.path)
         found = self._system.actor(wanted.path)
@@ -67,11 +69,11 @@ class Endpoint:
 
     async def spawn_on(self, address: str, kind: type[Actor], args: tuple[Any, ...], name: str | None) -> ActorRef[Any]:
         """Spawn an actor on another node; see ``ActorSystem.spawn_on``."""
-        return await self.spawn(self._parse(address).node, kind, args, name)
+        return await self.spawn(self._switchboard.house.address(address).node, kind, args, name)
 
     async def find(self, node: str, path: str) -> ActorRef[Any]:
         """Return the actor at a path of the node at ``host:port``; otherwise as ``resolve``."""
-        text = await self._reach(node, lambda peer: peer.find(path))
+        text = await self._reach(node, lambda number: records.Find(number, path))
         if not text:
             raise ActorNotFoundError(f"nobody lives at {Address(self._system.name, node, path)}", path)
         return self._switchboard.house.names.read_ref(text)
@@ -83,8 +85,13 @@ class Endpoint:
             check_name(name)
         if node == self._system.node:
             return await self._switchboard.house.spawn(kind_name(kind), name or "", body)
-        text = await self._reach(node, lambda peer: peer.spawn(kind_name(kind), name or "", body))
+        text = await self._reach(node, lambda number: records.Spawn(number, kind_name(kind), name or "", body))
         return self._switchboard.house.names.read_ref(text)
+
+    @property
+    def topics(self) -> RemoteTopics:
+        """What is published on other nodes and heard here, and the other way round."""
+        return self._switchboard.house.topics
 
     # ------------------------------------------------- for those who keep actors on several nodes
 
@@ -92,6 +99,21 @@ class Endpoint:
     def identities(self) -> dict[str, Callable[[str], ActorRef[Any]]]:
         """What makes refs out of texts that name no node, by what the texts begin with before a slash."""
         return self._switchboard.house.names.identities
+
+    @property
+    def inquiries(self) -> dict[str, Callable[[str], Awaitable[str]]]:
+        """What answers the questions of other nodes and of clients, by what they are about."""
+        return self._switchboard.house.inquiries
+
+    async def inquire(self, node: str, about: str, question: str) -> str:
+        """Return what the node at ``host:port`` answers to a question, when it does.
+
+        Raises:
+            NodeUnreachableError: It has not answered.
+            UnhandledMessageError: It answers no such questions.
+            TrioaktError: As it says.
+        """
+        return await self._reach(node, lambda number: records.Inquiry(number, about, question))
 
     def name_of(self, ref: ActorRef[Any]) -> str:
         """Return the text of a ref, which every node can read."""
@@ -115,7 +137,7 @@ class Endpoint:
         Raises:
             NodeUnreachableError: None comes about.
         """
-        await self._reach(node, lambda peer: peer.find(""))
+        await self._reach(node, lambda number: records.Find(number, ""))
 
     async def wait_lost(self, node: str) -> None:
         """Return when there is no session with the node at ``host:port``."""
@@ -143,17 +165,11 @@ class Endpoint:
         """Let a session with the node at ``host:port`` begin, if it can be reached."""
         self._switchboard.connect(self._switchboard.peer_at(node))
 
-    async def _reach(self, node: str, call: Callable[[Peer], Awaitable[str]]) -> str:
+    async def _reach(self, node: str, make: Callable[[int], AnyRecord]) -> str:
         try:
-            return await call(self._switchboard.peer_at(node))
+            return await self._switchboard.peer_at(node).call(make)
         except ConnectionLostError as error:
             raise NodeUnreachableError(str(error)) from error
-
-    def _parse(self, text: str) -> Address:
-        address = Address.parse(text)
-        if address.system != self._system.name or not address.node:
-            raise ValueError(f"{text!r} is no address of another node of the system {self._system.name!r}")
-        return address
 
 
 class _Ended:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec.msgpack import Decoder, Encoder
 
 from trioakt.codec import Codec
-from trioakt.errors import CodecError, StartError
-from trioakt.lowlevel import Actor, ActorRef, message, registration
+from trioakt.errors import CodecError, StartError, UnhandledMessageError
+from trioakt.lowlevel import Actor, ActorRef, Address, message, registration
 from trioakt.patterns.worker import MAIN
 from trioakt.remote.exports import Exports
 from trioakt.remote.names import Names
+from trioakt.remote.topics import RemoteTopics
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
@@ -35,7 +36,7 @@ class Value:
 
 
 class House:
-    """The codec of a node, the names of its actors, and the kinds that others may spawn.
+    """The codec of a node, the names of its actors, its topics, and the kinds that others may spawn.
 
     Args:
         system: This node's.
@@ -52,6 +53,20 @@ class House:
         self._codec = Codec(refs=self.names, max_size=self._longest)
         self._messages: set[type] = set()
         self._kinds: dict[str, Callable[..., Actor]] = {}
+        self.topics = RemoteTopics(self, peer_at)
+        self.inquiries: dict[str, Callable[[str], Awaitable[str]]] = {}
+        """What answers the questions of others, by what they are about."""
+
+    def address(self, text: str) -> Address:
+        """Return an address of a node of this system, and maybe of an actor there.
+
+        Raises:
+            ValueError: It is none.
+        """
+        address = Address.parse(text)
+        if address.system != self.system.name or not address.node:
+            raise ValueError(f"{text!r} is no address of another node of the system {self.system.name!r}")
+        return address
 
     def encode(self, message: Any) -> bytes:
         """Return the bytes of a message or a value.
@@ -95,6 +110,17 @@ class House:
         if value.__class__ not in _SCALARS:
             raise CodecError("this is no value")
         return value
+
+    async def inquire(self, about: str, question: str) -> str:
+        """Return the answer to a question of another node.
+
+        Raises:
+            UnhandledMessageError: Nobody here answers such questions.
+        """
+        answer = self.inquiries.get(about)
+        if answer is None:
+            raise UnhandledMessageError(f"{self.system.address} knows nothing about {about[:200]!r}", "")
+        return await answer(question)
 
     def register(self, kind: type[Actor]) -> None:
         """Let other nodes spawn actors of this class here.

@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 _NO_HEADERS: dict[str, str] = {}
 _FULL = 64 * 2**20
 """Bytes of records that may wait for one node."""
+_PUBLISHED_FULL = _FULL // 2
+"""The same for what is published: who asks and tells shall find room yet."""
 _EARLY = 10_000
 """Records that may wait for a session to begin."""
 PENDING = 100_000
@@ -122,19 +124,23 @@ class Peer:
         """Send a message that was told."""
         sender = "" if envelope.sender is None else self._house.names.write_ref(envelope.sender)
         body = self._house.encode(envelope.message)
-        self._check_room(to)
-        record = records.Tell(to.number, sender, body, self._headers(to, envelope))
+        if self._is_full:
+            raise _too_much(to)
+        record = records.Tell(to.number, sender, body, _headers_of(self._house.system, to, envelope))
         self._put(to.incarnation, record, _Told(self._house.system, to, envelope))
 
     def question(self, to: RemoteRecipient, ask: Ask) -> None:
         """Send a request."""
         sender = "" if ask.sender is None else self._house.names.write_ref(ask.sender)
         body = self._house.encode(ask.message)
-        self._check_room(to)
+        if self._is_full:
+            raise _too_much(to)
         number = next(self._ids)
         within = ask.deadline - trio.current_time() if ask.deadline < math.inf else math.inf
         chain = chain_of(ask, self._house.names)
-        record = records.Question(number, to.number, sender, within, body, self._headers(to, ask), chain)
+        record = records.Question(
+            number, to.number, sender, within, body, _headers_of(self._house.system, to, ask), chain
+        )
         ask.scope = self._pending[number] = asked = _Asked(ask, to, number)
         self._put(to.incarnation, record, asked)
 
@@ -142,16 +148,12 @@ class Peer:
         """Send a message and wait until it has been taken in."""
         sender = "" if envelope.sender is None else self._house.names.write_ref(envelope.sender)
         body = self._house.encode(envelope.message)
-        headers = self._headers(to, envelope)
+        headers = _headers_of(self._house.system, to, envelope)
         await self._call(to.incarnation, lambda number: records.Send(number, to.number, sender, body, headers))
 
-    async def find(self, path: str) -> str:
-        """Return the text of the ref of the actor at a path, empty when there is none."""
-        return await self._call(None, lambda number: records.Find(number, path))
-
-    async def spawn(self, kind: str, name: str, body: bytes) -> str:
-        """Spawn an actor there and return the text of its ref."""
-        return await self._call(None, lambda number: records.Spawn(number, kind, name, body))
+    async def call(self, make: Callable[[int], AnyRecord]) -> str:
+        """Send a question, made out of its number, and return the text that is the answer."""
+        return await self._call(None, make)
 
     def order(self, to: RemoteRecipient, what: str) -> None:
         """Send a signal."""
@@ -170,6 +172,13 @@ class Peer:
         watchers.pop(watcher, None)
         if not watchers and self._watched.pop(to, None) is not None and self.session is not None:
             self._put(to.incarnation, records.Unwatch(to.number), None)
+
+    def subscribe(self, name: str, statement: Answered) -> int:
+        """State an interest in what is published there, and return the number of this question."""
+        number = next(self._ids)
+        self._pending[number] = statement
+        self._put(None, records.Subscribe(number, name), statement)
+        return number
 
     async def _call(self, incarnation: bytes | None, make: Callable[[int], AnyRecord]) -> str:
         number = next(self._ids)
@@ -206,19 +215,15 @@ class Peer:
             session.put(encode_record(record), letter)
             self._lines.wake(session)
 
-    def _check_room(self, to: RemoteRecipient) -> None:
+    @property
+    def _is_full(self) -> bool:
         waiting = 0 if self.session is None else self.session.waiting
-        if len(self._pending) >= PENDING or len(self._early) >= _EARLY or waiting > _FULL:
-            raise MailboxFullError(f"too much waits for the link to {self.address}", to.path)
+        return len(self._pending) >= PENDING or len(self._early) >= _EARLY or waiting > _FULL
 
-    def _headers(self, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
-        instruments = self._house.system.instruments
-        if not instruments:
-            return _NO_HEADERS
-        headers: dict[str, str] = {}
-        for instrument in instruments:
-            instrument.sending(ActorRef(to), envelope, headers)
-        return headers
+    @property
+    def takes_more(self) -> bool:
+        """Whether there is a session, and room in it for what is published."""
+        return self.session is not None and self.session.waiting <= _PUBLISHED_FULL
 
     @property
     def is_wanted(self) -> bool:
@@ -237,6 +242,7 @@ class Peer:
             elif letter is not None:
                 self._pending.pop(getattr(record, "id", 0), None)
                 letter.lost(ConnectionLostError(f"the node at {self.address} has been started anew", "not_sent"))
+        self._house.topics.opened(self.address)
 
     def answered(self, number: int, value: Any, *, asked: bool) -> None:
         """Take an answer, to a request or to something else; one that nobody waits for is dropped."""
@@ -284,6 +290,21 @@ class Peer:
             waiting.lost(ConnectionLostError(text, "unknown"))
         for recipient in tuple(self._watched):
             self.tell_watchers(recipient, TerminationCause.NODE_LOST)
+        self._house.topics.lost(self.address, ConnectionLostError(text, "unknown"))
+
+
+def _too_much(to: RemoteRecipient) -> MailboxFullError:
+    return MailboxFullError(f"too much waits for the link to {to.peer.address}", to.path)
+
+
+def _headers_of(system: CoreSystem, to: RemoteRecipient, envelope: Envelope) -> dict[str, str]:
+    """Return what the instruments of a system send with a message."""
+    if not system.instruments:
+        return _NO_HEADERS
+    headers: dict[str, str] = {}
+    for instrument in system.instruments:
+        instrument.sending(ActorRef(to), envelope, headers)
+    return headers
 
 
 def error_of(record: records.Failed) -> TrioaktError:

@@ -125,9 +125,72 @@ class Shapes(msgspec.Struct, tag=14, array_like=True, frozen=True):
     known: dict[str, str]
 
 
+class Subscribe(msgspec.Struct, tag=15, array_like=True, frozen=True):
+    """Tell me what is published here; answered by ``Done`` or ``Failed``.
+
+    ``name`` is a topic or a pattern, or ``EVENT`` and the name of a class of events.
+    """
+
+    id: int
+    name: str
+
+
+class Unsubscribe(msgspec.Struct, tag=16, array_like=True, frozen=True):
+    """Do not tell me any more."""
+
+    name: str
+
+
+class Published(msgspec.Struct, tag=17, array_like=True, frozen=True):
+    """A message that was published; once, however many interests it meets."""
+
+    topic: str
+    sender: str
+    body: bytes
+
+
+class Skipped(msgspec.Struct, tag=18, array_like=True, frozen=True):
+    """In place of so many messages of a topic for which there was no room; an empty topic stands for any."""
+
+    topic: str
+    count: int
+
+
+class Inquiry(msgspec.Struct, tag=19, array_like=True, frozen=True):
+    """Tell me something; answered by ``Done`` with a text when there is something to tell, or by ``Failed``.
+
+    ``about`` says who is to answer.
+    """
+
+    id: int
+    about: str
+    question: str
+
+
 AnyRecord = (
-    Tell | Send | Question | Cancel | Reply | Done | Failed | Order | Watch | Unwatch | Ended | Find | Spawn | Shapes
+    Tell
+    | Send
+    | Question
+    | Cancel
+    | Reply
+    | Done
+    | Failed
+    | Order
+    | Watch
+    | Unwatch
+    | Ended
+    | Find
+    | Spawn
+    | Shapes
+    | Subscribe
+    | Unsubscribe
+    | Published
+    | Skipped
+    | Inquiry
 )
+
+EVENT = "event "
+"""What stands before the name of a class of events; no topic has a space."""
 
 _encoder = Encoder()
 _decoder = Decoder(AnyRecord)

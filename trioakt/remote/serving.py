@@ -40,6 +40,7 @@ from trioakt.lowlevel import (
 from trioakt.patterns.telling import deliver_or_lose
 from trioakt.remote import records
 from trioakt.remote.chains import LONGEST, ChainedAsk, check_chain
+from trioakt.remote.interests import Interests
 from trioakt.remote.peer import PENDING, error_of, failure_of
 from trioakt.remote.records import AnyRecord, decode_record
 from trioakt.remote.shapes import check_shapes
@@ -75,6 +76,7 @@ class Serving:
         self._asked: dict[int, ServedAsk] = {}
         self._running: dict[int, trio.CancelScope] = {}
         self._watchers: dict[int, _Watcher] = {}
+        self._interests = Interests(peer, house, nursery)
         self._closed = False
 
     def handle(self, data: msgspec.Raw) -> None:
@@ -83,7 +85,7 @@ class Serving:
         Raises:
             ProtocolError: It is no record, or means nothing.
         """
-        peer = self._peer
+        peer, house = self._peer, self._house
         match decode_record(data):
             case records.Tell() as tell:
                 self._tell(tell)
@@ -100,9 +102,11 @@ class Serving:
             case records.Send(id=number) as send:
                 self._start(number, self._send, send)
             case records.Find(id=number, path=path):
-                self._answer(number, self._house.system.actor(path) if path.startswith(_USER) else None)
+                self._answer(number, house.system.actor(path) if path.startswith(_USER) else None)
             case records.Spawn(id=number) as spawn:
                 self._start(number, self._spawn, spawn)
+            case records.Inquiry(id=number) as inquiry:
+                self._start(number, lambda each: house.inquire(each.about, each.question), inquiry)
             case records.Order(to=to, what=what):
                 self._order(self._recipient(to), what)
             case records.Watch(to=to):
@@ -111,14 +115,24 @@ class Serving:
                 watcher = self._watchers.pop(to, None)
                 if watcher is not None:
                     self._recipient(to).signal(Unwatch(watcher))
+            case records.Subscribe(id=number, name=name):
+                refusal = self._interests.add(name)
+                self._put(records.Done(number, "") if refusal is None else failed_record(number, refusal))
+            case records.Unsubscribe(name=name):
+                self._interests.discard(name)
+            case records.Published() as published:
+                house.topics.arrived(peer.address, published)
+            case records.Skipped(topic=topic, count=count):
+                house.topics.skipped(peer.address, topic, count)
             case records.Shapes(known=known):
                 check_shapes(known)
             case records.Ended(to=to, cause=cause, failure=failure):
                 peer.ended(to, TerminationCause(cause, failure_of(failure)))
 
     def close(self) -> None:
-        """End what is done for the other node: its asks are given up, it watches nobody any more."""
+        """End what is done for the other node: its asks are given up, it watches nobody and hears of no topic."""
         self._closed = True
+        self._interests.close()
         asked, self._asked = self._asked, {}
         for ask in asked.values():
             ask.abandon()
@@ -215,17 +229,17 @@ class Serving:
 
     # ----------------------------------------------------------------- what takes time
 
-    def _start(self, number: int, fn: Callable[[Any], Awaitable[ActorRef[Any] | None]], record: Any) -> None:
+    def _start(self, number: int, fn: Callable[[Any], Awaitable[str]], record: Any) -> None:
         self._check_id(number)
         scope = self._running[number] = trio.CancelScope()
         self._nursery.start_soon(self._run, number, scope, fn, record)
 
     async def _run(
-        self, number: int, scope: trio.CancelScope, fn: Callable[[Any], Awaitable[ActorRef[Any] | None]], record: Any
+        self, number: int, scope: trio.CancelScope, fn: Callable[[Any], Awaitable[str]], record: Any
     ) -> None:
         try:
             with scope:
-                self._answer(number, await fn(record))
+                self._put(records.Done(number, await fn(record)))
         except BaseException as error:
             if passes_through(error):
                 raise
@@ -233,14 +247,16 @@ class Serving:
         finally:
             del self._running[number]
 
-    async def _send(self, send: records.Send) -> None:
+    async def _send(self, send: records.Send) -> str:
         to = self._recipient(send.to)
         message, sender = self._open(send.body, send.sender, to)
         with _under(send.headers):
             await to.send(Envelope(message, sender))
+        return ""
 
-    async def _spawn(self, spawn: records.Spawn) -> ActorRef[Any]:
-        return await self._house.spawn(spawn.kind, spawn.name, spawn.body)
+    async def _spawn(self, spawn: records.Spawn) -> str:
+        ref = await self._house.spawn(spawn.kind, spawn.name, spawn.body)
+        return self._house.names.write_ref(ref)
 
     def _answer(self, number: int, ref: ActorRef[Any] | None) -> None:
         self._put(records.Done(number, "" if ref is None else self._house.names.write_ref(ref)))

@@ -11,6 +11,7 @@ from trioakt.testing.kit import open_test_system
 from trioakt.testing.nodes import SimulatedNodes
 from trioakt.testing.probe import Probe
 from trioakt.testing.simulation import Simulation, SimulationResult
+from trioakt.testing.stores import check_store
 from trioakt.testing.trace import TraceEntry
 from trioakt.testing.transports import check_transport
 
@@ -23,6 +24,7 @@ __all__ = [
     "TraceEntry",
     "check_journal",
     "check_mailbox",
+    "check_store",
     "check_transport",
     "open_test_system",
 ]

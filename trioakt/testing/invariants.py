@@ -1,22 +1,24 @@
 """What must hold in every simulation; observers in all nodes check it, and write the trace.
 
-Between two actors order and at most once, per session the end of all asks, one session at a time with another node, and
-nothing for the next incarnation of a node that was meant for the one before.
+Between two actors order and at most once, per session the end of all asks, one session at a time with another node,
+nothing for the next incarnation of a node that was meant for the one before, and one owner for each cluster-wide name.
 """
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
+from random import Random
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import trio
 
-from trioakt import ActorRef, Bounded, Unbounded
+from trioakt import ActorRef, ActorStarted, ActorStopped, Bounded, Unbounded
 from trioakt.lowlevel import Ask, CoreSystem, Envelope, Instrument, Recipient, Standing
 from trioakt.remote.links import LinkLost, LinkUp
 from trioakt.remote.recipient import RemoteRecipient
+from trioakt.testing.ownership import Ownership, SimulatedStore
 from trioakt.testing.trace import Trace
 
 _MARK = "trioakt-simulation"
@@ -25,10 +27,16 @@ _MANY = 256
 
 
 class Invariants:
-    """What the observers of all nodes know together."""
+    """What the observers of all nodes know together.
 
-    def __init__(self) -> None:
+    Args:
+        rng: Where the delays of the store come from.
+    """
+
+    def __init__(self, rng: Random) -> None:
         self.trace = Trace()
+        self.store = SimulatedStore(rng, self.note)
+        self.owners = Ownership(self.store, self.report)
         self.violations: list[str] = []
         self.observers: list[Observer] = []
         self._present: dict[str, Observer] = {}
@@ -46,6 +54,10 @@ class Invariants:
     def report(self, text: str) -> None:
         """Note that a promise was broken."""
         self.violations.append(f"{text} (at {trio.current_time():.6f} s)")
+
+    def note(self, what: str, whom: str = "", detail: str = "") -> None:
+        """Add what is done to a node, the network or the store."""
+        self.trace.note("", what, whom, detail)
 
     def number(self) -> int:
         """Return the next number."""
@@ -120,10 +132,13 @@ class Observer(Instrument):
     ) -> AbstractContextManager[None]:
         """Check a message by its mark."""
         mark = headers.get(_MARK)
-        if mark is not None and not self.over:
+        if self.over:
+            return nullcontext()
+        what = type(envelope.message).__name__
+        if mark is not None:
             self._invariants.handled(self, ref, envelope, mark)
-            self._invariants.trace.note(self._node, "handling", ref.path, type(envelope.message).__name__)
-        return nullcontext()
+            self._invariants.trace.note(self._node, "handling", ref.path, what)
+        return self._invariants.owners.handling(self._system, ref, what) or nullcontext()
 
     def hear(self, event: Any) -> None:
         """Take down an event."""
@@ -131,6 +146,10 @@ class Observer(Instrument):
             return
         self._invariants.trace.note_event(self._node, self._system.address, event)
         match event:
+            case ActorStarted(ref=ref):
+                self._invariants.owners.started(self._node, self._system, ref)
+            case ActorStopped(ref=ref):
+                self._invariants.owners.stopped(ref)
             case LinkUp(address=address):
                 if address in self._sessions:
                     self._invariants.report(f"{self._node} has two sessions with {address}")
@@ -145,6 +164,7 @@ class Observer(Instrument):
         """Say nothing more: the node has crashed, and what it still does is of no account."""
         self.over = True
         self._sessions.clear()
+        self._invariants.owners.crashed(self._node)
 
     def check_asks(self) -> None:
         """See that nobody waits for a node that is no more."""
@@ -152,6 +172,10 @@ class Observer(Instrument):
             target = ask.target
             if ask.pending and isinstance(target, RemoteRecipient) and self._invariants.is_over(target.incarnation):
                 self._report(ask, f"waits for {target.address}, whose node is no more")
+
+    def check_owners(self) -> None:
+        """See that somebody has each name of the cluster that this node is in."""
+        self._invariants.owners.check_all_owned(self._system)
 
     def check_end(self) -> None:
         """See that the node, which has ended, has left no ask and no session."""

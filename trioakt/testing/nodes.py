@@ -1,15 +1,16 @@
-"""The nodes of a simulation and the network between them: what a scenario is given, and what it can do to them."""
+"""The nodes of a simulation, the network between them and their store: what a scenario is given, and can do to them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from random import Random
 from typing import Any, cast
 
 import attrs
 import trio
 
-from trioakt import Actor, ActorSystem, Remote
+from trioakt import Actor, ActorSystem, Cluster, Remote
 from trioakt.remote.memory import MemoryNetwork
 from trioakt.testing.invariants import Invariants, Observer
 
@@ -18,6 +19,19 @@ _EPOCH = 1_700_000_000.0
 """What the clocks on the wall show when a simulation begins, in seconds since 1970."""
 _SETTLING = 5.0
 """Seconds after which every loss has been noticed."""
+_RELOCATION = 7.0
+"""Seconds more after which every name has an owner again: a lease, and two."""
+
+
+@attrs.frozen
+class _Setup:
+    """How a node is started, each time."""
+
+    kinds: tuple[type[Actor], ...]
+    roles: tuple[str, ...]
+    cluster: bool
+    skew: float
+    options: dict[str, Any]
 
 
 @attrs.define(eq=False)
@@ -25,8 +39,7 @@ class _Node:
     """One run of a node."""
 
     host: str
-    kinds: tuple[type[Actor], ...]
-    options: dict[str, Any]
+    setup: _Setup
     system: ActorSystem
     observer: Observer
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
@@ -41,6 +54,8 @@ class SimulatedNodes:
 
     Attributes:
         rng: Where a scenario takes its own chance from, so that the seed decides about it too.
+        store: What the cluster of the nodes is kept in, with faults to call for: ``freeze``, ``thaw``, ``delay``,
+            ``expire``, ``forget``. Nodes are called there as they are here, ``node-1`` and so on.
     """
 
     def __init__(self, nursery: trio.Nursery, seeds: Random, invariants: Invariants) -> None:
@@ -48,6 +63,7 @@ class SimulatedNodes:
         self._seeds = seeds
         self._entropy = Random(seeds.getrandbits(64)).randbytes
         self._network = MemoryNetwork(Random(seeds.getrandbits(64)))
+        self.store = invariants.store
         self._nursery = nursery
         self._invariants = invariants
         self._nodes: dict[str, _Node] = {}
@@ -58,31 +74,42 @@ class SimulatedNodes:
     # ------------------------------------------------------------------------- nodes
 
     async def start_nodes(
-        self, count: int, *, kinds: Iterable[type[Actor]] = (), **options: Any
+        self,
+        count: int,
+        *,
+        kinds: Iterable[type[Actor]] = (),
+        roles: Iterable[str] = (),
+        cluster: bool = True,
+        skew: float = 0.0,
+        **options: Any,
     ) -> tuple[ActorSystem, ...]:
         """Start nodes, each in a task of its own; they are called ``node-1``, ``node-2`` and so on.
 
         Args:
             count: How many.
             kinds: Actor classes that other nodes may spawn there.
+            roles: What the nodes are good for in their cluster.
+            cluster: Whether they are in a cluster.
+            skew: By how many seconds, at most, the clock on the wall of each goes fast or slow.
             **options: As ``ActorSystem``.
         """
+        setup = _Setup(tuple(kinds), tuple(roles), cluster, skew, options)
         first = len(self._nodes) + 1
-        return tuple(
-            [await self._start(f"node-{number}", tuple(kinds), options) for number in range(first, first + count)]
-        )
+        return tuple([await self._start(f"node-{number}", setup) for number in range(first, first + count)])
 
     async def crash(self, node: ActorSystem) -> None:
         """End a node without any goodbye, and return when nothing of it runs any more.
 
-        Others hear nothing from it from now on; its own ``post_stop`` hooks do run, as they run in this process.
+        Others and the store hear nothing from it from now on, and its lease lapses in its time; its own ``post_stop``
+        hooks do run, as they run in this process.
 
         Raises:
             ValueError: It does not run.
         """
         run = self._running(node)
-        self._note("crash", run.host)
+        self._invariants.note("crash", run.host)
         run.observer.crashed()
+        self.store.crash(run.host)
         run.scope.cancel()
         self._network.crash(run.host)
         await run.ended.wait()
@@ -94,40 +121,52 @@ class SimulatedNodes:
         """
         host = self._host(node)
         run = self._nodes[host]
-        self._note("restart", host)
+        self._invariants.note("restart", host)
         run.system.shutdown()
         await run.ended.wait()
-        return await self._start(host, run.kinds, run.options)
+        self.store.restart(host)
+        return await self._start(host, run.setup)
 
     # ----------------------------------------------------------------------- network
 
-    def partition(self, nodes: Iterable[ActorSystem], others: Iterable[ActorSystem], *, one_way: bool = False) -> None:
+    def partition(
+        self,
+        nodes: Iterable[ActorSystem],
+        others: Iterable[ActorSystem],
+        *,
+        one_way: bool = False,
+        store: bool = False,
+    ) -> None:
         """Cut nodes off from others until ``heal``.
 
         Args:
             nodes: Those on one side.
             others: Those on the other side.
             one_way: Cut only what the first send to the others.
+            store: Cut the first off from the store too.
         """
         here, there = (sorted(map(self._host, side)) for side in (nodes, others))
-        self._note("partition", f"{', '.join(here)} {'>' if one_way else '|'} {', '.join(there)}")
+        self._invariants.note("partition", f"{', '.join(here)} {'>' if one_way else '|'} {', '.join(there)}")
         self._network.partition(here, there, one_way=one_way)
+        if store:
+            self.store.partition(*here)
 
     def heal(self) -> None:
         """End all partitions."""
-        self._note("heal")
+        self._invariants.note("heal")
         self._network.heal()
+        self.store.heal()
 
     def drop(self, probability: float, *, between: tuple[ActorSystem, ActorSystem] | None = None) -> None:
         """Lose single frames from now on, of all links or of those between two nodes."""
         hosts = self._between(between)
-        self._note("drop", " ".join(hosts or ()), str(probability))
+        self._invariants.note("drop", " ".join(hosts or ()), str(probability))
         self._network.drop(probability, between=hosts)
 
     def delay(self, low: float, high: float, *, between: tuple[ActorSystem, ActorSystem] | None = None) -> None:
         """Let frames take so many seconds from now on, on all links or on those between two nodes."""
         hosts = self._between(between)
-        self._note("delay", " ".join(hosts or ()), f"{low} to {high}")
+        self._invariants.note("delay", " ".join(hosts or ()), f"{low} to {high}")
         self._network.delay(low, high, between=hosts)
 
     # ---------------------------------------------------------------- what runs it
@@ -155,12 +194,16 @@ class SimulatedNodes:
         self.drop(0.0)
         self.delay(0.0, 0.0)
         self.heal()
-        await trio.sleep(_SETTLING)
+        self.store.mend()
+        members = [node for node in self._nodes.values() if node.setup.cluster and not node.ended.is_set()]
+        await trio.sleep(_SETTLING + (_RELOCATION if members else 0.0))
         for observer in self._invariants.observers:
             observer.check_asks()
+        for node in members[:1]:
+            node.observer.check_owners()
 
     async def _close(self) -> None:
-        self._note("end")
+        self._invariants.note("end")
         for node in self._nodes.values():
             node.system.shutdown()
         for node in self._nodes.values():
@@ -170,23 +213,28 @@ class SimulatedNodes:
         left = self._network.statistics()
         if left.listeners or left.links:
             self._invariants.report(f"left behind: {left.listeners} listeners, {left.links} links")
+        stored = self.store.statistics()
+        if stored.watches or (stored.leases and not self.store.crashed):
+            self._invariants.report(f"left behind: {stored.leases} leases, {stored.watches} watches")
 
-    async def _start(self, host: str, kinds: tuple[type[Actor], ...], options: dict[str, Any]) -> ActorSystem:
+    async def _start(self, host: str, setup: _Setup) -> ActorSystem:
         remote = Remote(
-            f"mem://{host}:1", node=host, kinds=kinds, transport=self._network.transport(host), entropy=self._entropy
+            f"mem://{host}:1",
+            node=host,
+            kinds=setup.kinds,
+            transport=self._network.transport(host),
+            entropy=self._entropy,
         )
         observer = self._invariants.observe(host, f"{host}:1")
-        others: dict[str, Any] = {**options, "extensions": (observer, *options.get("extensions", ()))}
-        system = ActorSystem(
-            _SYSTEM,
-            remote=remote,
-            rng=Random(self._seeds.getrandbits(64)),
-            wall_clock=_wall_clock,
-            **others,
-        )
-        node = self._nodes[host] = _Node(host, kinds, options, system, observer)
+        options: dict[str, Any] = {**setup.options, "extensions": (observer, *setup.options.get("extensions", ()))}
+        if setup.cluster:
+            options["cluster"] = Cluster(self.store.view(host), roles=setup.roles, kinds=setup.kinds)
+        rng = Random(self._seeds.getrandbits(64))
+        offset = rng.uniform(-setup.skew, setup.skew) if setup.skew else 0.0
+        system = ActorSystem(_SYSTEM, remote=remote, rng=rng, wall_clock=partial(_wall_clock, offset), **options)
+        node = self._nodes[host] = _Node(host, setup, system, observer)
         self._hosts[system] = host
-        self._note("start", host)
+        self._invariants.note("start", host)
         await self._nursery.start(self._run, node, name=host)
         return system
 
@@ -229,9 +277,6 @@ class SimulatedNodes:
     def _between(self, nodes: tuple[ActorSystem, ActorSystem] | None) -> tuple[str, str] | None:
         return None if nodes is None else (self._host(nodes[0]), self._host(nodes[1]))
 
-    def _note(self, what: str, whom: str = "", detail: str = "") -> None:
-        self._invariants.trace.note("", what, whom, detail)
-
 
 def _members(error: BaseException) -> list[BaseException]:
     """Return the exceptions in a group, and in the groups in it."""
@@ -241,5 +286,5 @@ def _members(error: BaseException) -> list[BaseException]:
     return [member for each in group.exceptions for member in _members(each)]
 
 
-def _wall_clock() -> float:
-    return _EPOCH + trio.current_time()
+def _wall_clock(offset: float) -> float:
+    return _EPOCH + offset + trio.current_time()

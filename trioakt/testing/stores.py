@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from itertools import pairwise
 from random import Random
 
 import trio
 import trio.lowlevel
 
 from trioakt.cluster.lease import Lease
-from trioakt.cluster.store import LARGEST_VALUE, LONGEST_KEY, Changes, Created, Entry, Removed, Store
+from trioakt.cluster.store import LARGEST_VALUE, LONGEST_KEY, Changes, Created, Entry, Removed, Resync, Store
 from trioakt.errors import LeaseLostError
 from trioakt.testing.histories import check_history
 
@@ -21,8 +20,10 @@ _PATIENCE = 30.0
 """Seconds after which what has not come does not come."""
 _RIVALS = 20
 _WATCHES = 50
-_NAMES = ("a", "a/", "a/b", "a/b/c", "ab", "b", "A", "a b", "a%", "a_", "a*", "a[b]", "a\\", "a'; --", "aé", "aÿ", "ÿ")
-_NAMES += ("雪", "雪☃", "\uffff", "\U00010000", "\U0010ffff", "\U0010ffff\U0010ffff", "a\U0010ffff", "~", "\x7f", "\x01")
+_NAMES = (
+    *("a", "a/", "a/b", "a/b/c", "ab", "b", "A", "a b", "a%", "a_", "a*", "a[b]", "a\\", "a'; --", "~", "\x7f", "\x01"),
+    *("aé", "aÿ", "ÿ", "雪", "雪☃", "\uffff", "\U00010000", "\U0010ffff", "\U0010ffff\U0010ffff", "a\U0010ffff"),
+)
 _VALUES = (b"", b"\0", bytes(range(256)), b"\xff\xff", b"plain", "雪".encode())
 
 
@@ -46,13 +47,24 @@ async def check_store(store: Store, *, steps: int = 300, seed: int = 0, ttl: flo
     Raises:
         AssertionError: The store breaks a promise; the text says which.
     """
-    rng = Random(seed)
+    broken: list[AssertionError] = []
+    try:
+        await _check(store, Random(seed), steps, ttl)
+    except* AssertionError as group:
+        broken += _plain(group)
+    if broken:
+        raise broken[0]
+
+
+async def _check(store: Store, rng: Random, steps: int, ttl: float) -> None:
     await _clear(store)
     async with store.grant(ttl) as lease:
         start = trio.current_time()
         held = await _won(store, f"{_ROOT}held", b"", lease)
-        for check in _CHECKS:
+        for check in (_creating, _guarding, _racing, _prefixes, _sizes, _watching, _many_watches):
             await check(store)
+        await _leases(store, ttl)
+        await _rival_leases(store, ttl)
         await _cancelling(store, rng, ttl)
         await _at_random(store, rng, steps)
         await check_history(store, f"{_ROOT}history/", rng, steps)
@@ -135,10 +147,11 @@ async def _prefixes(store: Store) -> None:
     there = sorted(made, key=lambda entry: entry.key.encode())
     for prefix in (root, *(root + name for name in _NAMES), root + "none"):
         due = tuple(entry for entry in there if entry.key.startswith(prefix))
+        last = max((entry.token for entry in due), default=0)
         listing = await store.list(prefix)
         assert listing.entries == due, f"list({prefix!r}) gives its keys, in their order"
         assert listing.revision >= made[-1].token, "a list tells the revision it stands at"
-        heard = [change for each in await _hear(store, prefix, before, made[-1].token) for change in each.changes]
+        heard = [change for each in await _hear(store, prefix, before, last) for change in each.changes]
         assert heard == [entry for entry in made if entry in due], f"watch({prefix!r}) tells of its keys alone"
     everything = (await store.list("")).entries
     assert set(there) <= set(everything), "the empty prefix lists everything"
@@ -148,7 +161,9 @@ async def _sizes(store: Store) -> None:
     root = f"{_ROOT}sizes/"
     for number, value in enumerate([*_VALUES, Random(0).randbytes(LARGEST_VALUE)]):
         token = (await _won(store, f"{root}{number}", value)).token
-        assert await _entry(store, f"{root}{number}") == Entry(f"{root}{number}", value, token), "values stay as they are"
+        assert await _entry(store, f"{root}{number}") == Entry(f"{root}{number}", value, token), (
+            "values stay as they are"
+        )
     longest = root + "é" * ((LONGEST_KEY - len(root)) // 2) + "x" * ((LONGEST_KEY - len(root)) % 2)
     token = (await _won(store, longest, b"")).token
     assert await store.put_guarded(longest, bytes(LARGEST_VALUE), token), "the largest value can be put"
@@ -175,9 +190,9 @@ async def _watching(store: Store) -> None:
         async with store.watch(root, revision) as changes:
             task_status.started()
             await end.wait()  # slow readers miss nothing
-            heard[revision] = [each async for each in _until(changes, last)]
+            heard[revision] = await _read(changes, last)
 
-    async with trio.open_nursery() as nursery:
+    async with _patient_nursery("many watches at once are opened and end") as nursery:
         await nursery.start(watch, start.revision)
         made: list[tuple[int, Entry | Removed]] = []
         revisions = [start.revision]
@@ -195,11 +210,14 @@ async def _watching(store: Store) -> None:
     for revision in revisions:
         heard[revision] = await _hear(store, root, revision, last)
     whole = heard[start.revision]
-    assert [each.changes for each in whole[:-1]] == [(change,) for _, change in made], "each change is heard once, in order"
+    assert [each.changes for each in whole[:-1]] == [(change,) for _, change in made], (
+        "each change is heard once, in order"
+    )
     for (token, _), each in zip(made, whole, strict=False):
         assert token in {0, each.revision}, "the token is the revision in which the key was created"
-    for revision, each in heard.items():
-        assert each == [one for one in whole if one.revision > revision], f"a watch from {revision} on hears all since"
+    for revision, since in heard.items():
+        due = [each for each in whole if each.revision > revision]
+        assert since == due, f"a watch from {revision} on hears all since"
 
 
 async def _many_watches(store: Store) -> None:
@@ -216,11 +234,10 @@ async def _many_watches(store: Store) -> None:
                 return
 
     names = [f"{root}{number:03}" for number in range(_WATCHES)]
-    with _patience("many watches at once hear what they are for"):
-        async with trio.open_nursery() as nursery:
-            for name in names:
-                await nursery.start(watch, name)
-            await _together([partial(_won, store, name, b"") for name in names])
+    async with _patient_nursery("many watches at once hear what they are for") as nursery:
+        for name in names:
+            await nursery.start(watch, name)
+        await _together([partial(_won, store, name, b"") for name in names])
     assert sorted(heard) == names, "of many watches each hears its own"
 
 
@@ -300,9 +317,7 @@ async def _cancelling(store: Store, rng: Random, ttl: float) -> None:
         await store.delete(old, token)
         assert await _entry(store, old) is None, "a key can be deleted after all that"
         await _cancelled(partial(lease, f"{key}/leased"), patience, rng)
-    with _patience("a lease whose block is cancelled ends"):
-        while any(entry.key.endswith("/leased") for entry in (await store.list(root)).entries):
-            await trio.sleep(ttl / 10)
+    await _without(store, root, "/leased")
 
 
 async def _cancelled(verb: Callable[[], Awaitable[object]], patience: int, rng: Random) -> None:
@@ -377,23 +392,36 @@ async def _entry(store: Store, key: str) -> Entry | None:
 
 async def _hear(store: Store, prefix: str, revision: int, last: int) -> list[Changes]:
     """Return the changes after a revision up to another, in which something has changed."""
+    if last <= revision:
+        return []
     async with store.watch(prefix, revision) as changes:
-        return [each async for each in _until(changes, last)]
+        return await _read(changes, last)
 
 
-async def _until(changes: AsyncIterator[Changes | Resync], last: int) -> AsyncGenerator[Changes]:
-    """Go through what a watch tells up to a revision, and check its shape."""
-    before = 0
+async def _read(changes: AsyncIterator[Changes | Resync], last: int) -> list[Changes]:
+    """Return what a watch tells up to a revision."""
+    told: list[Changes] = []
     with _patience(f"a watch hears of revision {last}"):
         async for each in changes:
             assert isinstance(each, Changes), "a watch from a fresh revision needs no list"
-            assert each.revision > before, f"a watch goes forward, got {each.revision} after {before}"
             assert each.changes, "a watch tells of revisions in which something has changed"
-            before = each.revision
-            yield each
+            assert not told or each.revision > told[-1].revision, "a watch goes forward"
+            told.append(each)
             if each.revision >= last:
-                return
+                return told
     raise AssertionError("a watch goes on")
+
+
+async def _without(store: Store, prefix: str, suffix: str) -> None:
+    """Wait until no key ends so."""
+    listing = await store.list(prefix)
+    left = {entry.key for entry in listing.entries if entry.key.endswith(suffix)}
+    with _patience("a lease whose block is cancelled ends"):
+        async with store.watch(prefix, listing.revision) as changes:
+            while left:
+                each = await anext(changes)
+                assert isinstance(each, Changes), "a watch from a fresh revision needs no list"
+                left -= {change.key for change in each.changes if isinstance(change, Removed)}
 
 
 async def _together(verbs: Sequence[Callable[[], Awaitable[object]]]) -> None:
@@ -414,6 +442,13 @@ def _patience(what: str) -> Generator[None]:
     assert not scope.cancelled_caught, f"{what}: not within {_PATIENCE:.0f} s"
 
 
+@asynccontextmanager
+async def _patient_nursery(what: str) -> AsyncGenerator[trio.Nursery]:
+    with _patience(what):
+        async with trio.open_nursery() as nursery:
+            yield nursery
+
+
 @contextmanager
 def _raises(kind: type[Exception], what: str) -> Generator[None]:
     try:
@@ -421,3 +456,12 @@ def _raises(kind: type[Exception], what: str) -> Generator[None]:
     except kind:
         return
     raise AssertionError(f"{what} raises {kind.__name__}")
+
+
+def _plain(group: ExceptionGroup[AssertionError]) -> Iterator[AssertionError]:
+    """Go through what groups of groups hold."""
+    for each in group.exceptions:
+        if isinstance(each, ExceptionGroup):
+            yield from _plain(each)
+        else:
+            yield each

@@ -9,6 +9,7 @@ import attrs
 import trio
 
 from trioakt import ActorRef, Failure, TerminationCause
+from trioakt.cluster.member import Member
 from trioakt.lowlevel import Event
 
 _LONGEST = 200
@@ -76,5 +77,7 @@ def _plain(value: object) -> str:
             return value.name
         case Failure():
             return value.type_name
+        case Member():
+            return value.run
         case _:
             return type(value).__name__

@@ -1,0 +1,116 @@
+"""The directory: the refs to names of the cluster that are in use on this node."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+from weakref import WeakValueDictionary
+
+import trio
+
+from trioakt.cluster.facts import NameFact, decode_fact
+from trioakt.cluster.view import NAMES, Name
+from trioakt.errors import NoQuorumError
+from trioakt.lowlevel import ActorRef, check_name
+from trioakt.remote.named import NamedRecipient
+
+if TYPE_CHECKING:
+    from trioakt.cluster.membership import Membership
+    from trioakt.remote.endpoint import Endpoint
+
+_PATIENCE = 0.5
+"""Seconds after which a store that cannot be reached is tried again."""
+
+
+class Directory:
+    """Makes refs to names, and tells them who owns the names.
+
+    Args:
+        membership: Of this node.
+        endpoint: Its way to others.
+    """
+
+    def __init__(self, membership: Membership, endpoint: Endpoint) -> None:
+        self._membership = membership
+        self._endpoint = endpoint
+        self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
+        self._in_use: dict[str, NamedRecipient] = {}
+        self._looked_up: set[str] = set()
+
+    @property
+    def has_parked(self) -> bool:
+        """Whether messages wait here for a name to have an owner."""
+        return any(each.has_parked for each in self._in_use.values())
+
+    def ref_to(self, name: str) -> ActorRef[Any]:
+        """Return the ref that means whoever owns a name.
+
+        Raises:
+            ValueError: It is no name.
+        """
+        recipient = self._recipients.get(check_name(name))
+        if recipient is None:
+            recipient = self._recipients[name] = NamedRecipient(self._membership.system, self, name)
+        return ActorRef(recipient)
+
+    def owner_of(self, name: str) -> ActorRef[Any] | None:
+        """Return the actor that has a name now, if it has started and takes messages."""
+        if self._membership.holdings is not None:
+            holding = self._membership.holdings.held.get(name)
+            if holding is not None:
+                return None if holding.leaving else holding.ref
+        view = self._membership.view
+        owner = view.owners.get(name) if name in view.names else None
+        if owner is None or not owner.fact.ref or owner.fact.run == self._membership.run_id:
+            return None
+        return self._endpoint.ref_of(owner.fact.ref)
+
+    def is_known(self, name: str) -> bool:
+        """Return whether the name is there, as far as this node has heard."""
+        return name in self._membership.view.names
+
+    def keep(self, recipient: NamedRecipient) -> None:
+        """Hold on to a recipient for as long as it is in use."""
+        self._in_use[recipient.name] = recipient
+
+    def look_up(self, recipient: NamedRecipient) -> None:
+        """Find out whether the name is there, and let the recipient settle."""
+        if self._membership.is_over:
+            self.settle(recipient.name, is_there=False)
+        elif recipient.name not in self._looked_up:
+            self._looked_up.add(recipient.name)
+            self._membership.nursery.start_soon(self._look_up, recipient.name)
+
+    def give_up(self, name: str) -> None:
+        """End a name that nobody owns."""
+        source = self._membership.view.names.get(name)
+        if source is not None:
+            self._membership.nursery.start_soon(self._delete_name, name, source.token)
+
+    async def _look_up(self, name: str) -> None:
+        while True:
+            with suppress(NoQuorumError):
+                is_there = await self.find(name) is not None
+                break
+            await trio.sleep(_PATIENCE)
+        self._looked_up.discard(name)
+        self.settle(name, is_there=is_there)
+
+    async def _delete_name(self, name: str, token: int) -> None:
+        with suppress(NoQuorumError):
+            await self._membership.store.delete(self._membership.view.prefix + NAMES + name, token)
+
+    def settle(self, name: str, *, is_there: bool) -> None:
+        """Hear that something has changed about a name, or that it is not there."""
+        recipient = self._recipients.get(name)
+        if recipient is not None:
+            recipient.settle(is_there=is_there)
+            if not recipient.is_in_use:
+                self._in_use.pop(name, None)
+
+    async def find(self, name: str) -> Name | None:
+        """Return what the store says about a name; raise NoQuorumError if it cannot be known."""
+        key = self._membership.view.prefix + NAMES + name
+        listing = await self._membership.store.list(key)
+        entry = next((each for each in listing.entries if each.key == key), None)
+        return None if entry is None else Name(decode_fact(entry, NameFact), entry.token)

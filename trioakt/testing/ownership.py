@@ -1,0 +1,204 @@
+"""Who owned which name of the cluster in a simulation, and what the store knows: one at a time, the tokens growing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from random import Random
+from types import TracebackType
+from typing import Any, cast
+
+import attrs
+
+from trioakt import ActorRef, ActorSystem
+from trioakt.cluster.memory import MemoryStore
+from trioakt.lowlevel import CoreSystem, Recipient
+
+
+class SimulatedStore(MemoryStore):
+    """The store that all nodes of a simulation share; what is done to it is noted in the trace.
+
+    Args:
+        rng: Where delays come from, if nobody says otherwise.
+        note: Takes down what is done, to whom, and how.
+    """
+
+    def __init__(self, rng: Random, note: Callable[[str, str, str], None]) -> None:
+        super().__init__()
+        self.crashed: set[str] = set()
+        self.expired: dict[str, int] = {}
+        self._rng = rng
+        self._note = note
+
+    def freeze(self) -> None:
+        """As ``MemoryStore.freeze``."""
+        self._note("freeze", "store", "")
+        super().freeze()
+
+    def thaw(self) -> None:
+        """As ``MemoryStore.thaw``."""
+        self._note("thaw", "store", "")
+        super().thaw()
+
+    def delay(self, low: float, high: float, rng: Random | None = None) -> None:
+        """As ``MemoryStore.delay``; without ``rng`` the seed of the simulation decides."""
+        self._note("delay", "store", f"{low} to {high}")
+        super().delay(low, high, rng or self._rng)
+
+    def partition(self, *nodes: str) -> None:
+        """As ``MemoryStore.partition``."""
+        self._note("partition", "store", " ".join(nodes))
+        super().partition(*nodes)
+
+    def heal(self, *nodes: str) -> None:
+        """As ``MemoryStore.heal``; a node that has crashed stays cut off."""
+        self._note("heal", "store", " ".join(nodes))
+        healed = sorted((set(nodes) or self._server.cut_off) - self.crashed)
+        if healed:
+            super().heal(*healed)
+
+    def expire(self, node: str) -> None:
+        """As ``MemoryStore.expire``; what the node owns until it notices is not held against it."""
+        self._note("expire", "store", node)
+        self.expired[node] = self._server.now().revision
+        super().expire(node)
+
+    def forget(self) -> None:
+        """As ``MemoryStore.forget``."""
+        self._note("forget", "store", "")
+        super().forget()
+
+    def mend(self) -> None:
+        """End all faults."""
+        if self._server.frozen:
+            self.thaw()
+        if self._server.delay is not None:
+            self.delay(0.0, 0.0)
+        if self._server.cut_off - self.crashed:
+            self.heal()
+
+    def crash(self, node: str) -> None:
+        """Let nothing of a node arrive any more; its leases lapse."""
+        self.crashed.add(node)
+        super().partition(node)
+
+    def restart(self, node: str) -> None:
+        """Let a node that has crashed reach the store again."""
+        if node in self.crashed:
+            self.crashed.remove(node)
+            super().heal(node)
+
+    def token(self, key: str) -> int | None:
+        """Return the token of a key as it is at this moment, without any way to go."""
+        entry = self._server.now().entries.get(key)
+        return None if entry is None else entry.token
+
+    def load(self, view: Any) -> Any:
+        """Let a ``View`` know what is there at this moment, and return it."""
+        view.load(self._server.now().find(view.prefix))
+        return view
+
+
+@attrs.define(eq=False)
+class _Owner:
+    """An actor that has a name of the cluster; entered while it handles a message."""
+
+    name: str
+    node: str
+    ref: ActorRef[Any]
+    token: int
+    busy: int = 0
+
+    def __enter__(self) -> None:
+        self.busy += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.busy -= 1
+
+    @property
+    def is_active(self) -> bool:
+        """Whether it handles a message, or may begin to."""
+        return self.busy > 0 or self.ref.is_alive
+
+
+class Ownership:
+    """Sees that each name has one owner at a time, with the token that the store has for it.
+
+    Args:
+        store: Which knows.
+        report: Takes down a broken promise.
+    """
+
+    def __init__(self, store: SimulatedStore, report: Callable[[str], None]) -> None:
+        self._store = store
+        self._report = report
+        self._owners: dict[Recipient, _Owner] = {}
+        self._last: dict[str, int] = {}
+
+    def started(self, node: str, system: CoreSystem, ref: ActorRef[Any]) -> None:
+        """Check an actor that has started, if its name is one of the cluster."""
+        name = ref.path.removeprefix(f"{system.user.path}/")
+        token = _token_of(system, ref)
+        if token is None:
+            if self._store.token(f"{_prefix(system)}owners/{name}") is not None:
+                self._report(f"{node} starts {name} and does not own it")
+            return
+        owner = _Owner(name, node, ref, token)
+        for other in self._owners.values():
+            if other.name == name and other.is_active and not self._is_excused(other):
+                self._report(f"{name} has two owners: {other.node} with {other.token} and {node} with {token}")
+        if token <= self._last.get(name, 0) and not self._is_excused(owner):
+            self._report(f"{name} has the token {token} at {node}, after {self._last[name]}")
+        self._last[name] = max(token, self._last.get(name, 0))
+        self._owners[ref.recipient] = owner
+
+    def stopped(self, ref: ActorRef[Any]) -> None:
+        """Hear that an actor has ended."""
+        self._owners.pop(ref.recipient, None)
+
+    def crashed(self, node: str) -> None:
+        """Forget what was owned by a node that is no more."""
+        self._owners = {recipient: owner for recipient, owner in self._owners.items() if owner.node != node}
+
+    def handling(self, system: CoreSystem, ref: ActorRef[Any], what: str) -> _Owner | None:
+        """Check an actor that is about to handle a message; what is returned is entered meanwhile."""
+        owner = self._owners.get(ref.recipient)
+        if owner is not None and not self._is_excused(owner):
+            present = self._store.token(f"{_prefix(system)}owners/{owner.name}")
+            if present != owner.token:
+                self._report(
+                    f"{owner.node} handles {what} for {owner.name} with the token {owner.token}, not {present}"
+                )
+        return owner
+
+    def check_all_owned(self, system: CoreSystem) -> None:
+        """See that somebody has each name, unless no member can, and nobody has another one."""
+        module: Any = import_module("trioakt.cluster.view")  # it needs what a system without a cluster does not
+        view = self._store.load(module.View(_prefix(system)))
+        for name, source in view.names.items():
+            owner = view.owners.get(name)
+            there = owner is not None and any(
+                each.name == name and each.token == owner.token and each.ref.is_alive for each in self._owners.values()
+            )
+            if not there and module.fit(view.members.values(), source.fact.kind, source.fact.role):
+                self._report(f"{name} has no owner that serves: {None if owner is None else owner.fact}")
+        for each in self._owners.values():
+            if each.ref.is_alive and each.name not in view.names:
+                self._report(f"{each.name} lives on at {each.node}, and the cluster has no such name")
+
+    def _is_excused(self, owner: _Owner) -> bool:
+        """Return whether the store was made to end the lease of an owner before its time."""
+        return owner.token <= self._store.expired.get(owner.node, 0)
+
+
+def _token_of(system: CoreSystem, ref: ActorRef[Any]) -> int | None:
+    try:
+        return cast("ActorSystem", system).cluster.fencing_token(ref.path)
+    except RuntimeError:
+        return None
+
+
+def _prefix(system: CoreSystem) -> str:
+    return f"trioakt/{system.name}/default/"
