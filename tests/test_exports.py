@@ -14,6 +14,7 @@ HEAVY = [
     "anyio",
     "cattrs",
     "cronsim",
+    "dns",
     "h11",
     "httpx",
     "loguru",
@@ -21,7 +22,9 @@ HEAVY = [
     "msgspec",
     "opentelemetry",
     "prometheus_client",
+    "psycopg",
     "pynng",
+    "zeroconf",
     "zstandard",
 ]
 

@@ -31,13 +31,16 @@ ROOMS = {
     "anyio": ["cli.py", "demo/", "testing/"],
     "cattrs": ["codec/bodies.py"],
     "cronsim": ["patterns/cron.py"],
+    "dns": ["remote/dns_records.py"],
     "h11": ["observability/http.py"],
     "httpx": ["cluster/etcd_gateway.py"],
     "loguru": ["observability/logs.py"],
     "msgspec": ["cluster/", "codec/", "remote/"],
     "opentelemetry": ["observability/metrics.py", "observability/tracing.py"],
     "prometheus_client": ["observability/prometheus.py"],
+    "psycopg": ["cluster/postgresql_connection.py"],
     "pynng": ["remote/nng.py"],
+    "zeroconf": ["remote/mdns_services.py"],
 }
 """Where each third-party package may be imported; attrs and trio are at home everywhere."""
 

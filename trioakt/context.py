@@ -40,7 +40,8 @@ class Context(CoreContext, PatternSpawner):
         Give it to whatever must not be written by an owner of the past, and let that refuse smaller ones.
 
         Raises:
-            RuntimeError: The actor has no name in the cluster, or this node owns it no more.
+            LeaseLostError: This node has lost its lease, and so the actor.
+            RuntimeError: The actor has no name in the cluster, or the system is in none.
         """
         return self.system.cluster.fencing_token(self.cell.path)
 

@@ -13,7 +13,7 @@ from trioakt.cluster.member import Member
 from trioakt.cluster.store import Store
 from trioakt.cluster.stores import open_store
 from trioakt.cluster.view import MEMBERS, View, prefix_of
-from trioakt.errors import NoQuorumError
+from trioakt.errors import ClusterError, NoQuorumError
 
 _PATIENCE = 10.0
 """Seconds within which the store has to answer."""
@@ -30,6 +30,9 @@ def answer(url: str, system: str, cluster: str, action: str, argument: str) -> s
 
 
 async def _answer(url: str, prefix: str, action: str, argument: str) -> str:
+    path = url.removeprefix("sqlite://")
+    if path != url and not await trio.Path(path).exists():
+        raise ClusterError(f"there is no file {path}")
     with trio.move_on_after(_PATIENCE):
         async with open_store(url) as store:
             view = View(prefix)
@@ -71,12 +74,14 @@ def _name(view: View, name: str) -> str:
 async def _drain(store: Store, view: View, node: str) -> str:
     """Tell a node to hand over what it owns."""
     key = view.prefix + MEMBERS + node
-    entry = next((each for each in (await store.list(key)).entries if each.key == key), None)
-    if entry is not None:
-        fact = replace(decode_fact(entry, MemberFact), draining=True)
-        if await store.put_guarded(key, encode_fact(fact), entry.token):
+    while True:  # the node may say something else of itself at the same moment
+        entry = next((each for each in (await store.list(key)).entries if each.key == key), None)
+        if entry is None:
+            raise LookupError(f"the cluster has no member {node!r}")
+        fact = decode_fact(entry, MemberFact)
+        if fact.draining:
             return f"{node} hands over what it owns"
-    raise LookupError(f"the cluster has no member {node!r}")
+        await store.put_guarded(key, encode_fact(replace(fact, draining=True)), entry.token)
 
 
 _SHOW: dict[str, Callable[[View, str], str]] = {"members": _members, "singletons": _singletons, "locate": _locate}

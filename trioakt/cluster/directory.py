@@ -61,8 +61,8 @@ class Directory:
                 return None if holding.leaving else holding.ref
         view = self._membership.view
         owner = view.owners.get(name) if name in view.names else None
-        if owner is None or not owner.fact.ref or owner.fact.run == self._membership.run_id:
-            return None
+        if owner is None or not owner.fact.ref or owner.fact.run.rpartition("/")[0] == self._membership.us:
+            return None  # what this node has, it holds
         return self._endpoint.ref_of(owner.fact.ref)
 
     def is_known(self, name: str) -> bool:

@@ -29,8 +29,8 @@ _LANES = 8
 """Requests under way at a time, of those that can wait: more do not make etcd faster, and cost the pool dearly."""
 _PORT = 2379
 
-_NOT_FOUND, _OUT_OF_RANGE, _UNAUTHENTICATED = 5, 11, 16
-_TRANSIENT = {1, 2, 4, 8, 13, 14}
+_UNKNOWN, _NOT_FOUND, _OUT_OF_RANGE, _UNAUTHENTICATED = 2, 5, 11, 16
+_TRANSIENT = {1, _UNKNOWN, 4, 8, 13, 14}
 """gRPC's codes for: cancelled, unknown, deadline exceeded, resource exhausted, internal, unavailable."""
 _STALE = "etcdserver: revision of auth store is old"
 _UNTOUCHED = {"etcdserver: no leader", "etcdserver: too many requests"}
@@ -305,7 +305,7 @@ def _complaint(answer: Json) -> tuple[int, str] | None:
     """Find the code and the text of an error, which a stream tells in another way, and etcd 3.6 in a third one."""
     error: Any = answer.get("error", answer)
     if isinstance(error, str):
-        return answer["code"], error
+        return answer.get("code", _UNKNOWN), error
     code = error.get("grpc_code", error.get("code"))
     return None if code is None else (code, error["message"])
 

@@ -88,9 +88,12 @@ class ClusterNode(Membership):
         """Return the token of this node's ownership of an actor; see ``Context.fencing_token``.
 
         Raises:
+            LeaseLostError: This node has lost its lease: it owns nothing.
             RuntimeError: The actor has no name in the cluster.
-            LeaseLostError: It has had one.
         """
+        if self.lease is None:
+            raise LeaseLostError(f"{self.system.address} is no member of the cluster now, {path} is not owned here")
+        self.lease.check()
         name = path.removeprefix(f"{self.system.user.path}/")
         holding = None if self.holdings is None else self.holdings.held.get(name)
         if holding is None:
