@@ -211,3 +211,17 @@ FIGURES |= {
     )
     for tls, suffix in ((0, ""), (1, "-tls"))
 }  # fmt: skip
+
+FIGURES |= {
+    f"store-{name}": Figure(
+        f"store, {title}", workload, args, quick, unit, contenders=("in-sqlite", "in-etcd", "in-postgresql"),
+        suite="stores",
+    )
+    for name, title, workload, args, quick, unit in (
+        ("create", "create", "create", (500,), (5,), MILLISECONDS),
+        ("watch", "create until a watch hears", "watch", (500,), (5,), MILLISECONDS),
+        ("creates-8", "creates, 8 tasks", "creates", (8, 250), (8, 2), PER_SECOND),
+        ("creates-100", "creates, 100 tasks", "creates", (100, 20), (20, 2), PER_SECOND),
+        ("leased", "20,000 leased keys vanish", "leased", (20, 1000), (5, 2), MILLISECONDS),
+    )
+}  # fmt: skip

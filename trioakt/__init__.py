@@ -92,6 +92,7 @@ from trioakt.patterns.routing import (
 from trioakt.patterns.schedule import Schedule
 from trioakt.patterns.topics import SubscriptionLost, TopicStatistics, TopicStream
 from trioakt.remote.client import Client, open_client
+from trioakt.remote.discovery import DnsSrvSeeds, MdnsSeeds, SeedProvider, advertise_mdns
 from trioakt.remote.links import LinkLost, LinkRefused, LinkSuspected, LinkUp
 from trioakt.remote.process_nodes import ProcessNode
 from trioakt.remote.settings import Remote, Tls
@@ -135,6 +136,7 @@ __all__ = [
     "DeadLetterReason",
     "DeliveryError",
     "Directive",
+    "DnsSrvSeeds",
     "Event",
     "Eviction",
     "Failure",
@@ -152,6 +154,7 @@ __all__ = [
     "LinkUp",
     "MailboxFullError",
     "MailboxHigh",
+    "MdnsSeeds",
     "Member",
     "MembershipLost",
     "MemoryStore",
@@ -194,6 +197,7 @@ __all__ = [
     "RouterRef",
     "ScatterGatherFirst",
     "Schedule",
+    "SeedProvider",
     "SequenceConflictError",
     "ShutdownHook",
     "ShutdownHookFailed",
@@ -213,6 +217,7 @@ __all__ = [
     "TrioaktError",
     "Unbounded",
     "UnhandledMessageError",
+    "advertise_mdns",
     "ask_all",
     "connect",
     "message",

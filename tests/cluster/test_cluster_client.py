@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -17,12 +16,9 @@ from trioakt import (
     ActorStoppedError,
     ActorSystem,
     Client,
-    Cluster,
     Context,
-    MemoryStore,
     Remote,
     Request,
-    connect,
     message,
     open_client,
 )
@@ -270,22 +266,3 @@ async def test_a_client_that_is_closed_locates_nothing(autojump_clock: MockClock
             pass
         with pytest.raises(RuntimeError, match="closed"):
             await client.locate("ada")
-
-
-async def test_synchronous_code_asks_a_named_actor() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    listen = f"tcp://127.0.0.1:{port}"
-
-    def run() -> int:
-        with connect([listen], cluster=True) as client:
-            ada = client.locate("ada", timeout=10)
-            assert ada is not None
-            client.send(ada, Add(1), timeout=10)
-            assert client.locate("eve", timeout=10) is None
-            return client.ask(ada, Add(1), timeout=10)
-
-    remote, cluster = Remote(listen, node="a"), Cluster(MemoryStore(), kinds=[Counter])
-    async with ActorSystem("town", remote=remote, cluster=cluster) as system:
-        await system.spawn(Counter, 5, name="ada", cluster=True)
-        assert await trio.to_thread.run_sync(run) == 7

@@ -6,6 +6,7 @@ It tells on standard output what happens, a line each, and ends with its standar
 from __future__ import annotations
 
 import sys
+from itertools import count
 
 import trio
 
@@ -30,7 +31,16 @@ async def serve(url: str, name: str) -> None:
         await system.spawn(Server, name="ada")
         with system.events.listen(tell_about, LinkUp, LinkLost):
             say(system.address)
-            await end_of_input()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(publish_numbers, system)
+                await end_of_input()
+                nursery.cancel_scope.cancel()
+
+
+async def publish_numbers(system: ActorSystem) -> None:
+    for number in count():
+        system.topics.publish("numbers", number)
+        await trio.sleep(0.01)
 
 
 async def visit(url: str, name: str, address: str) -> None:

@@ -39,6 +39,7 @@ def test_the_package_loads_what_needs_an_extra_only_when_it_is_asked_for() -> No
         ("loguru", "open_logging", "logs"),
         ("opentelemetry", "Metrics", "metrics"),
         ("opentelemetry", "Tracing", "metrics"),
+        ("h11", "open_health_server", "health"),
         ("h11", "serve_prometheus", "prometheus"),
         ("prometheus_client", "serve_prometheus", "prometheus"),
     ],

@@ -12,13 +12,16 @@ import pytest
 import trio
 from trio.testing import MockClock
 
+from tests.cluster.nodes import Add, Counter
 from tests.remote.authority import Authority
 from tests.remote.nodes import Meet, Net, Ping, Server, Slow, nodes
 from trioakt import (
     ActorNotFoundError,
     ActorSystem,
     Client,
+    Cluster,
     ConnectionLostError,
+    MemoryStore,
     NameTakenError,
     NodeUnreachableError,
     Remote,
@@ -265,6 +268,21 @@ async def test_a_client_with_a_certificate_is_let_in_under_its_name(authority: A
         with pytest.raises(NodeUnreachableError):
             async with open_client([address], tls=tls, node="somebody"):
                 pass
+
+
+async def test_a_script_asks_an_actor_that_has_a_name_in_the_cluster() -> None:
+    def script(address: str) -> int:
+        with connect([address], cluster=True) as client:
+            ada = client.locate("ada", timeout=10)
+            assert ada is not None
+            client.send(ada, Add(1), timeout=10)
+            assert client.locate("eve", timeout=10) is None
+            return client.ask(ada, Add(1), timeout=10)
+
+    cluster = Cluster(MemoryStore(), kinds=[Counter])
+    async with ActorSystem("bank", remote=Remote(), cluster=cluster) as system:
+        await system.spawn(Counter, 5, name="ada", cluster=True)
+        assert await trio.to_thread.run_sync(script, f"tcp://{system.node}") == 7
 
 
 def test_a_script_is_told_that_nobody_is_there() -> None:

@@ -49,7 +49,7 @@ class Town:
 
     async def open(self) -> None:
         self.nodes += await self.sim.start_nodes(
-            3, kinds=[Citizen], extensions=[self.truth], supervision=OneForOne(max_restarts=10_000)
+            3, kinds=[Citizen], cluster=False, extensions=[self.truth], supervision=OneForOne(max_restarts=10_000)
         )
         for node in self.nodes:
             await self.settle_in(node)

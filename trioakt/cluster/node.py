@@ -219,7 +219,8 @@ class ClusterNode(Membership):
 
     def _nobody(self, fact: NameFact) -> str:
         role = f" with the role {fact.role!r}" if fact.role else ""
-        return f"no live member{role} can take a {fact.kind}: members are {[each.node for each in self.members()]}"
+        members = "; ".join(f"{each.node} takes {sorted(each.kinds)}" for each in self.members())
+        return f"no live member{role} can take a {fact.kind}: {members}"
 
     async def _claim_tick(self, name: str, due: float) -> bool:
         return self._holds and await self._ticks.claim(self.store, name, due)

@@ -22,6 +22,8 @@ from trioakt.testing.ownership import Ownership, SimulatedStore
 from trioakt.testing.trace import Trace
 
 _MARK = "trioakt-simulation"
+_PAUSE = 0.5
+"""Seconds between two looks at what needs time."""
 _MANY = 256
 """Asks that are kept before those that have ended are sorted out."""
 
@@ -58,6 +60,16 @@ class Invariants:
     def note(self, what: str, whom: str = "", detail: str = "") -> None:
         """Add what is done to a node, the network or the store."""
         self.trace.note("", what, whom, detail)
+
+    async def check_owners(self, system: CoreSystem, seconds: float) -> None:
+        """See that within so many seconds somebody serves each name of the cluster of a system."""
+        deadline = trio.current_time() + seconds
+        while strays := self.owners.find_strays(system):
+            if trio.current_time() >= deadline:
+                for stray in strays:
+                    self.report(stray)
+                return
+            await trio.sleep(_PAUSE)
 
     def number(self) -> int:
         """Return the next number."""
@@ -172,10 +184,6 @@ class Observer(Instrument):
             target = ask.target
             if ask.pending and isinstance(target, RemoteRecipient) and self._invariants.is_over(target.incarnation):
                 self._report(ask, f"waits for {target.address}, whose node is no more")
-
-    def check_owners(self) -> None:
-        """See that somebody has each name of the cluster that this node is in."""
-        self._invariants.owners.check_all_owned(self._system)
 
     def check_end(self) -> None:
         """See that the node, which has ended, has left no ask and no session."""

@@ -173,20 +173,19 @@ class Ownership:
                 )
         return owner
 
-    def check_all_owned(self, system: CoreSystem) -> None:
-        """See that somebody has each name, unless no member can, and nobody has another one."""
+    def find_strays(self, system: CoreSystem) -> list[str]:
+        """Return the names that nobody serves though some member can, and those that live on without being there."""
         module: Any = import_module("trioakt.cluster.view")  # it needs what a system without a cluster does not
         view = self._store.load(module.View(_prefix(system)))
+        served = {(owner.name, owner.token): owner for owner in self._owners.values() if owner.ref.is_alive}
+        strays: list[str] = []
         for name, source in view.names.items():
             owner = view.owners.get(name)
-            there = owner is not None and any(
-                each.name == name and each.token == owner.token and each.ref.is_alive for each in self._owners.values()
-            )
+            there = owner is not None and (name, owner.token) in served
             if not there and module.fit(view.members.values(), source.fact.kind, source.fact.role):
-                self._report(f"{name} has no owner that serves: {None if owner is None else owner.fact}")
-        for each in self._owners.values():
-            if each.ref.is_alive and each.name not in view.names:
-                self._report(f"{each.name} lives on at {each.node}, and the cluster has no such name")
+                strays.append(f"nobody serves {name}, its owner is {None if owner is None else owner.fact}")
+        strays += [f"{name} lives on at {served[name, token].node}" for name, token in served if name not in view.names]
+        return strays
 
     def _is_excused(self, owner: _Owner) -> bool:
         """Return whether the store was made to end the lease of an owner before its time."""

@@ -52,8 +52,8 @@ class Simulation:
     def run(self, scenario: Callable[..., Awaitable[object]], *args: object) -> SimulationResult:
         """Run ``scenario(sim, *args)`` in a Trio run of its own; ``sim`` is a ``SimulatedNodes``.
 
-        When it returns, the network and the store are mended; after 5 virtual seconds, 12 with a cluster, all nodes end
-        in order.
+        When it returns, the network and the store are mended. After 5 virtual seconds, or up to 12 where names of the
+        cluster have no owner yet, all nodes end in order.
 
         Raises:
             Exception: What the scenario raised, or the exception group of a node that failed, with the seed added.

@@ -1,0 +1,1 @@
+"""What a cluster costs, and how long it takes to move what it owns."""

@@ -1,0 +1,25 @@
+"""A store in PostgreSQL."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from benchmarks.stores.servers import postgresql
+from benchmarks.stores.workloads import opened_soon, workloads
+from trioakt.cluster.postgresql import open_postgresql_store
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from trioakt.cluster.store import Store
+
+
+@asynccontextmanager
+async def _opened() -> AsyncGenerator[Store]:
+    with postgresql() as url:
+        async with opened_soon(open_postgresql_store, url) as store:
+            yield store
+
+
+WORKLOADS = workloads(_opened)
