@@ -130,7 +130,7 @@ class PatternSpawner(Spawner):
             *args: Its arguments; they travel like the fields of a message.
             role: Only members with this role get routees; empty for all.
             per_node: How many routees each of them gets.
-            strategy: As ``spawn_router``, but for ``LeastFull()``.
+            strategy: As ``spawn_router``; ``LeastFull()`` goes by what the nodes tell ten times a second.
             name: Of the router, unique among its siblings; without one, a name is made.
 
         Raises:

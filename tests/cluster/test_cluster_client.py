@@ -266,3 +266,24 @@ async def test_a_client_that_is_closed_locates_nothing(autojump_clock: MockClock
             pass
         with pytest.raises(RuntimeError, match="closed"):
             await client.locate("ada")
+
+
+async def test_who_waits_for_an_owner_when_the_client_closes_is_told(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        await town.start("a", kinds=())
+        there = await town.start("b")
+        await there.spawn(Counter, name="ada", cluster=True)
+        refused: list[str] = []
+
+        async def ask(ada: ActorRef[Any]) -> None:
+            with pytest.raises(ActorStoppedError):
+                await ada.ask(Who())
+            refused.append("ada")
+
+        async with trio.open_nursery() as nursery, client_of(town, "a") as client:
+            ada = await located(client, "ada")
+            await town.crash(there)
+            await trio.sleep(2 * TTL)
+            nursery.start_soon(ask, ada)
+            await trio.sleep(1)
+        assert refused == ["ada"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import signal
 import subprocess
@@ -61,9 +60,12 @@ class Node:
         assert self._process.stdin is not None
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             await self._process.stdin.send_all(json.dumps([number, command, arguments]).encode() + b"\n")
-        if not self.has_ended:
-            await self._waiting[number].wait()
-        del self._waiting[number]
+        try:
+            with trio.fail_after(PATIENCE):
+                if not self.has_ended:
+                    await self._waiting[number].wait()
+        finally:
+            del self._waiting[number]
         error, result = self._answers.pop(number, ("Gone", f"{self.name} has ended"))
         if error is not None:
             raise Refused(error, result)
@@ -118,8 +120,9 @@ class Node:
 
     def _take(self, number: int | None, text: str | None, result: Any) -> None:
         if number is not None:
-            self._answers[number] = (text, result)
-            self._waiting[number].set()
+            if number in self._waiting:  # or nobody waits any more
+                self._answers[number] = (text, result)
+                self._waiting[number].set()
         elif text is not None:
             self._events.append((text, result))
             self._wake()
@@ -190,9 +193,9 @@ async def open_nodes(store: str, *names: str, lease_ttl: float = TTL) -> AsyncGe
             nursery.cancel_scope.cancel()
 
 
-async def served(node: Node, command: str, name: str, *, within: float = math.inf) -> Any:
+async def served(node: Node, command: str, name: str) -> Any:
     """Ask again and again until there is an answer, and return it."""
-    with trio.fail_after(within):
+    with trio.fail_after(PATIENCE):
         while True:
             with suppress(Refused):
                 return await node.do(command, name)

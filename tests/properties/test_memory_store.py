@@ -147,7 +147,7 @@ class StoreProgram(Program):
                     return
                 raise AssertionError("a key was created under a lease that is lost")
             before = max([0, *(token for _, token, _ in self.keys.values())])
-            won, token = await self.store.create(key, value, held and held.lease)
+            won, token = await self.store.create(key, value, None if held is None else held.lease)
             assert won is (key not in self.keys)
             if won:
                 assert token > before

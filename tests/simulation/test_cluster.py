@@ -35,6 +35,7 @@ class Estate:
         self.nodes: list[ActorSystem] = []
         self.down: list[ActorSystem] = []
         self.busy: set[str] = set()
+        self.keeps = True
 
     async def open(self) -> None:
         for count, roles in ((2, ["entity"]), (1, [])):
@@ -83,12 +84,14 @@ class Estate:
         choose = [Placement.local, Placement.random, Placement.round_robin, Placement.least_load]
         placement = self.rng.choice(choose)(role=role)
         dawdles = self.rng.choice([0.0, 0.0, self.rng.uniform(0.0, 3.0)])
+        relocate = self.rng.random() < 0.8
 
         async def start(name: str) -> None:
             attempt = self.register.attempt(name)
             with trio.move_on_after(self.rng.choice([0.3, 30.0, 30.0])):
-                await node.spawn_on(placement, Worker, attempt, dawdles, name=name)
-                self.register.acknowledged[name] = attempt
+                await node.spawn_on(placement, Worker, attempt, dawdles, name=name, relocate=relocate)
+                if relocate:
+                    self.acknowledge(name, attempt)
 
         await self.alone(self.rng.choice(NAMES), start)
 
@@ -97,9 +100,13 @@ class Estate:
             attempt = self.register.attempt(name)
             with trio.move_on_after(30.0):  # while nobody with the role is there, nobody can take it
                 await node.spawn_singleton(Worker, attempt, 0.0, name=name, role="entity")
-                self.register.acknowledged.setdefault(name, attempt)
+                self.acknowledge(name, attempt)
 
         await self.alone(self.rng.choice(SINGLETONS), start)
+
+    def acknowledge(self, name: str, attempt: int) -> None:
+        if self.keeps:
+            self.register.acknowledged.setdefault(name, attempt)
 
     async def choose(self, node: ActorSystem) -> ActorRef[Any] | None:
         return await node.locate(self.rng.choice([*NAMES, *SINGLETONS]))
@@ -131,7 +138,8 @@ class Estate:
                     ref.tell(PoisonPill())
             with trio.move_on_after(20.0):  # whoever was to stop it may have been lost
                 await ref.wait_stopped()
-                self.register.end(name)
+                if node in self.nodes:  # one that has ended itself knows nothing
+                    self.register.end(name)
 
         await self.alone(self.rng.choice([*NAMES, *SINGLETONS]), stop)
 
@@ -198,6 +206,7 @@ class Estate:
         if len(self.nodes) > 1:
             await self.prepare_to_leave()
             await self.start_again(self.nodes.pop(0))
+            self.keeps = True
 
     async def drain(self) -> None:
         """Let a node hand over what it has; some time later it comes back."""
@@ -211,11 +220,13 @@ class Estate:
                 pass
             except trio.TooSlowError:
                 self.register.broken.append(f"{node.address} has not drained")
+            self.keeps = True
             self.down.append(node)
 
     async def prepare_to_leave(self) -> None:
         """See that others can take over what a node has, or expect nothing to stay."""
         if self.rng.random() < 0.5:
+            self.keeps = False
             self.register.acknowledged.clear()
             return
         while self.down:

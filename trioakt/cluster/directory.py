@@ -67,7 +67,7 @@ class Directory:
 
     def is_known(self, name: str) -> bool:
         """Return whether the name is there, as far as this node has heard."""
-        return name in self._membership.view.names
+        return not self._membership.is_over and name in self._membership.view.names
 
     def keep(self, recipient: NamedRecipient) -> None:
         """Hold on to a recipient for as long as it is in use."""
@@ -84,7 +84,7 @@ class Directory:
     def give_up(self, name: str) -> None:
         """End a name that nobody owns."""
         source = self._membership.view.names.get(name)
-        if source is not None:
+        if source is not None and not self._membership.is_over:
             self._membership.nursery.start_soon(self._delete_name, name, source.token)
 
     async def _look_up(self, name: str) -> None:
@@ -107,6 +107,11 @@ class Directory:
             recipient.settle(is_there=is_there)
             if not recipient.is_in_use:
                 self._in_use.pop(name, None)
+
+    def end(self) -> None:
+        """Let nothing wait here any more, as this node has ended."""
+        for name in sorted(self._recipients):
+            self.settle(name, is_there=False)
 
     async def find(self, name: str) -> Name | None:
         """Return what the store says about a name; raise NoQuorumError if it cannot be known."""

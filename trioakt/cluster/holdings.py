@@ -112,10 +112,18 @@ class Holdings:
                 holding.start.cancel()
                 if holding.ref is not None:
                     holding.ref.stop()
+        for name in delta.names:
+            self._clear(name)
         if delta.members:
             self._claim_all(self._view.orphans)
         else:
             self._claim_all(delta.names & self._view.orphans)
+
+    def _clear(self, name: str) -> None:
+        """Give back what an attempt that was given up has claimed after all."""
+        owner = self._view.owners.get(name)
+        if owner is not None and owner.fact.run == self._run and name not in self._claiming and name not in self.held:
+            self._start_soon(self._deeds.disown, name, owner.token)
 
     def heir_of(self, name: Name, key: str) -> str:
         """Return the incarnation that a name without an owner falls to; empty if there is none."""
@@ -129,10 +137,10 @@ class Holdings:
     # --------------------------------------------------------------------- taking on
 
     def _claim_all(self, names: Iterable[str]) -> None:
-        for name in () if self._is_over else tuple(names):
+        for name in () if self._is_over else sorted(names):
             if name not in self._claiming and self._falls_here(name):
                 self._claiming.add(name)
-                self._nursery.start_soon(self._take_on, name)
+                self._start_soon(self._take_on, name)
 
     def _falls_here(self, name: str) -> bool:
         if self.draining or name in self.held or name not in self._view.orphans:
@@ -152,9 +160,13 @@ class Holdings:
             if source is None:
                 self._claiming.discard(name)
                 self._claim_all([name])
-        if source is not None and not self._is_over:
-            self._nursery.start_soon(self._take_on, name, source)
+        if source is not None:
+            self._start_soon(self._take_on, name, source)
         return source
+
+    def _start_soon(self, fn: Callable[..., Awaitable[object]], *args: object) -> None:
+        if not self._is_over:  # otherwise others take over
+            self._nursery.start_soon(fn, *args)
 
     async def _take_on(self, name: str, fresh: Name | None = None) -> None:
         """Claim a name that falls to this node and start its actor; what fails is tried again.
@@ -247,7 +259,7 @@ class Holdings:
     def ended(self, holding: Holding) -> None:
         """Hear that an actor has ended: unless it moves, its name ends with it."""
         if not holding.leaving and not self._system.user.closed and self.held.get(holding.name) is holding:
-            self._nursery.start_soon(self._give_up, holding)
+            self._start_soon(self._give_up, holding)
 
     async def _give_up(self, holding: Holding) -> None:
         await self._deeds.give_up(holding.name, holding.source.token)

@@ -19,6 +19,8 @@ _MARGIN = 0.2
 """The part of the time to live that is left, when the holder gives up, to end what runs."""
 _RENEWALS = 5
 """How many renewals there are within a time to live."""
+_RETRIES = 20
+"""How often one that has failed is tried again within that time."""
 _FAREWELL = 2.0
 """Seconds for giving the lease back."""
 
@@ -116,9 +118,11 @@ async def keep(engine: LeaseEngine[K], ttl: float) -> AsyncGenerator[Lease]:
 
 
 async def _renew(engine: LeaseEngine[K], key: K, lease: Lease) -> None:
-    pause = lease.ttl / _RENEWALS
+    regularly, soon = lease.ttl / _RENEWALS, lease.ttl / _RETRIES
+    pause = regularly
     while True:
         await trio.sleep(pause)
+        pause = soon
         if lease.lost.is_set():
             return  # a renewal would only keep it from others
         sent = trio.current_time()
@@ -129,6 +133,7 @@ async def _renew(engine: LeaseEngine[K], key: K, lease: Lease) -> None:
                 if lease.lost.is_set():
                     return
                 lease.deadline = sent + lease.ttl * (1 - _MARGIN)
+                pause = regularly
         except NoQuorumError:
             continue
 

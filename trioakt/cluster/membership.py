@@ -21,10 +21,7 @@ from trioakt.cluster.settings import Cluster
 from trioakt.cluster.store import Changes
 from trioakt.cluster.stores import open_store
 from trioakt.cluster.view import MEMBERS, Delta, View, prefix_of
-from trioakt.errors import (
-    LeaseLostError,
-    NoQuorumError,
-)
+from trioakt.errors import ActorStoppedError, LeaseLostError, NoQuorumError
 from trioakt.lowlevel import ActorRef, CoreSystem, Watch
 from trioakt.remote.house import kind_name
 
@@ -134,8 +131,11 @@ class Membership:
                     await self._belong(started)
                 except Exception as error:
                     failed = error  # it leaves the task as it is, not inside the nursery's group
+                finally:
+                    self.is_over = True
                 self.nursery.cancel_scope.cancel()
-        self.is_over = True
+        self._over()
+        self._wake()
         if failed is not None:
             raise failed
 
@@ -204,7 +204,8 @@ class Membership:
                     async for each in changes:
                         if not isinstance(each, Changes):
                             break
-                        self._hear(each.revision, self.view.apply(each))
+                        revision = each.revision
+                        self._hear(revision, self.view.apply(each))
             except NoQuorumError as error:
                 _log.warning("%s does not hear from the store: %s", self.system.address, error)
                 await trio.sleep(_PATIENCE)
@@ -236,6 +237,10 @@ class Membership:
 
     def _heard(self, delta: Delta) -> None:
         """Hear what has changed in the view; those who derive from this settle what waits for names."""
+        raise NotImplementedError
+
+    def _over(self) -> None:
+        """Hear that this node has ended, likewise."""
         raise NotImplementedError
 
     def _settled(self, names: Iterable[str]) -> None:
@@ -270,10 +275,6 @@ class Membership:
     def _last_heard(self) -> float:
         return self._heard_at if self.lease is None else max(self._heard_at, self.lease.renewed_at)
 
-    def _known_kinds(self) -> frozenset[str]:
-        member = self.view.members.get(self.us)
-        return frozenset() if member is None else member.kinds
-
     def _wake(self) -> None:
         self._changed.set()
         self._changed = trio.Event()
@@ -281,6 +282,8 @@ class Membership:
     async def _until(self, condition: Callable[[], bool]) -> None:
         await trio.lowlevel.checkpoint()
         while not condition():
+            if self.is_over:
+                raise ActorStoppedError(f"{self.system.address} has ended", self.system.user.path)
             await self._changed.wait()
 
 

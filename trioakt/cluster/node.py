@@ -166,10 +166,14 @@ class ClusterNode(Membership):
         text = kind_name(kind)
         if self._kinds.setdefault(text, kind) is not kind:
             self._kinds[text] = kind
-        member = self.view.members.get(self.us)
-        if member is None or text not in member.kinds:
+
+        def is_known() -> bool:
+            member = self.view.members.get(self.us)
+            return member is not None and text in member.kinds
+
+        if not is_known():
             await self._tell_about_this_node()
-            await self._until(lambda: text in self._known_kinds())
+            await self._until(is_known)
         return text
 
     async def _fact(
@@ -226,8 +230,11 @@ class ClusterNode(Membership):
         return self._holds and await self._ticks.claim(self.store, name, due)
 
     def _heard(self, delta: Delta) -> None:
-        for name in delta.names:
+        for name in sorted(delta.names):
             self.directory.settle(name, is_there=name in self.view.names)
+
+    def _over(self) -> None:
+        self.directory.end()
 
     def _settled(self, names: Iterable[str]) -> None:
         for name in names:

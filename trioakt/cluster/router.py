@@ -7,10 +7,10 @@ ends, or when the link to its node is lost; the router then has another one when
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from itertools import count
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import attrs
 import trio
@@ -40,6 +40,10 @@ if TYPE_CHECKING:
     from trioakt.patterns.routing import RoutingStrategy
     from trioakt.remote.endpoint import Endpoint
 
+T = TypeVar("T")
+
+_PERIOD = 0.1
+"""Seconds from one message of a crew about what waits to the next."""
 _PATIENCE = (0.25, 10.0)
 """Seconds after which a member that has not started its routees is tried again: at first, and at most."""
 
@@ -64,6 +68,14 @@ class Roster:
 
     crew: int
     routees: list[ActorRef[Any] | None]
+
+
+@message(name="trioakt.router.depths")
+class Depths:
+    """How many messages wait for the routees of a crew, each in its place."""
+
+    crew: int
+    depths: list[int]
 
 
 @message(name="trioakt.router.retire")
@@ -106,23 +118,28 @@ class Crew(Actor):
         kind: The name of their class.
         args: Their arguments.
         size: How many they are.
+        tells_depths: Whether the router wants to know how many messages wait for each.
     """
 
-    def __init__(self, router: ActorRef[Any], number: int, kind: str, args: tuple[Any, ...], size: int) -> None:
+    def __init__(
+        self, router: ActorRef[Any], number: int, kind: str, args: tuple[Any, ...], size: int, tells_depths: bool
+    ) -> None:
         self._router = router
         self._number = number
         self._kind = kind
         self._args = args
         self._routees: list[ActorRef[Any] | None] = [None] * size
+        self._tells_depths = tells_depths
         self._retires = False
 
     async def pre_start(self, ctx: CoreContext) -> None:
         """Start the routees."""
         await ctx.enter(ctx.system.service(Crews).one_more())
         ctx.watch(self._router)
-        for place in range(len(self._routees)):
-            await self._start(ctx, place)
+        await self._start_all(ctx)
         self._report(ctx)
+        if self._tells_depths:
+            ctx.nursery.start_soon(self._tell_depths, ctx)
 
     async def receive(self, ctx: CoreContext, msg: object) -> None:
         """Replace a routee that has ended; end with the router, or when it says so."""
@@ -135,6 +152,21 @@ class Crew(Actor):
                 self._retire(ctx)
             case _:
                 ctx.unhandled()
+
+    async def _start_all(self, ctx: CoreContext) -> None:
+        errors: list[TrioaktError] = []
+
+        async def start(place: int) -> None:
+            try:
+                await self._start(ctx, place)
+            except TrioaktError as error:
+                errors.append(error)
+
+        async with trio.open_nursery() as nursery:
+            for place in range(len(self._routees)):
+                nursery.start_soon(start, place)
+        if errors:
+            raise errors[0]
 
     async def _start(self, ctx: CoreContext, place: int) -> None:
         kind = cast("ClusteredSystem", ctx.system).cluster.kind_called(self._kind)
@@ -159,6 +191,17 @@ class Crew(Actor):
     def _report(self, ctx: CoreContext) -> None:
         self._router.tell(Roster(self._number, list(self._routees)), ctx.self)
 
+    async def _tell_depths(self, ctx: CoreContext) -> None:
+        """Tell the router what waits, whenever something has come or has been handled."""
+        told: list[tuple[int, int]] = []
+        while True:
+            await trio.sleep(_PERIOD)
+            statistics = [None if ref is None else ref.statistics() for ref in self._routees]
+            figures = [(0, 0) if each is None else (each.depth, each.handled) for each in statistics]
+            if figures != told:
+                self._router.tell(Depths(self._number, [depth for depth, _ in figures]), ctx.self)
+                told = figures
+
     def _retire(self, ctx: CoreContext) -> None:
         self._retires = True
         for routee in self._routees:
@@ -179,6 +222,7 @@ class _Recipe:
     args: tuple[Any, ...]
     role: str
     size: int
+    tells_depths: bool
     numbers: count[int] = attrs.field(factory=lambda: count(1))
 
 
@@ -205,6 +249,7 @@ class _ClusterRouter(Router):
         self._cluster = cluster
         self._endpoint = endpoint
         self._posts: dict[str, _Post] = {}
+        self._depths: dict[str, int] = {}
 
     async def pre_start(self, ctx: CoreContext) -> None:
         await super().pre_start(ctx)
@@ -219,14 +264,28 @@ class _ClusterRouter(Router):
             ctx.log.warning("%s has no routees yet: no live member can take a %s", ctx.self.path, self._recipe.kind)
 
     def receive(self, ctx: CoreContext, msg: Any) -> Awaitable[None] | None:
-        if not isinstance(msg, Roster):
+        if not isinstance(msg, Roster | Depths):
             return super().receive(ctx, msg)
         post = next((each for each in self._posts.values() if each.number == msg.crew), None)
-        if post is not None:
+        if post is None:
+            if ctx.sender is not None:
+                ctx.sender.tell(Retire())
+        elif isinstance(msg, Roster):
             self._enlist(ctx, post, msg.routees)
-        elif ctx.sender is not None:
-            ctx.sender.tell(Retire())
+        else:
+            self._depths.update(_by_place(post, msg.depths))
         return None
+
+    def _choose(self, ctx: CoreContext, msg: Any) -> Sequence[str]:
+        keys = super()._choose(ctx, msg)
+        if self._recipe.tells_depths:
+            for key in keys:
+                self._depths[key] = self._depth(key) + 1
+        return keys
+
+    def _depth(self, key: str) -> int:
+        """Return what waited when the crew last told, and what was sent since."""
+        return self._depths.get(key, 0)
 
     # --------------------------------------------------------------- where the members are
 
@@ -273,7 +332,7 @@ class _ClusterRouter(Router):
     async def _man(self, ctx: CoreContext, post: _Post) -> bool:
         """Have one crew for as long as it lasts; return whether it has started."""
         recipe, post.number = self._recipe, next(self._recipe.numbers)
-        args = (ctx.self, post.number, recipe.kind, recipe.args, recipe.size)
+        args = (ctx.self, post.number, recipe.kind, recipe.args, recipe.size, recipe.tells_depths)
         try:
             post.crew = await self._endpoint.spawn_on(post.member.address, Crew, args, None)
         except TrioaktError as error:
@@ -290,16 +349,23 @@ class _ClusterRouter(Router):
     def _enlist(self, ctx: CoreContext, post: _Post, routees: Sequence[ActorRef[Any] | None]) -> None:
         """Let these be the routees at a post."""
         node = post.member.node
-        present = {f"{node}/{place}": ref for place, ref in enumerate(routees, 1) if ref is not None}
+        present = {key: ref for key, ref in _by_place(post, routees) if ref is not None}
         for key, ref in list(self._routees.items()):
             if key.rpartition("/")[0] == node and present.get(key) != ref:
                 ctx.unwatch(ref)
                 del self._routees[key], self._keys[ref]
+                self._depths.pop(key, None)
         for key, ref in present.items():
             if key not in self._routees:
                 self._add(ctx, key, ref)
         self._routees = dict(sorted(self._routees.items(), key=lambda item: _in_order(item[0])))
         self._update()
+
+
+def _by_place(post: _Post, figures: Sequence[T]) -> Iterator[tuple[str, T]]:
+    """Yield what a crew has said of each of its places, with the key of the place."""
+    for place, figure in enumerate(figures, 1):
+        yield f"{post.member.node}/{place}", figure
 
 
 def _in_order(key: str) -> tuple[int, str]:
@@ -326,10 +392,8 @@ async def spawn_cluster_router(
         check_name(role)
     if per_node < 1:
         raise ValueError(f"each node has at least one routee, got per_node {per_node}")
-    if isinstance(strategy, LeastFull):
-        raise ValueError("LeastFull() cannot see the mailboxes of other nodes")
     endpoint.check(args)
-    recipe = _Recipe(kind_name(kind), args, role, per_node)
+    recipe = _Recipe(kind_name(kind), args, role, per_node, isinstance(strategy, LeastFull))
 
     def router() -> Actor:
         return _ClusterRouter(strategy, recipe, cluster, endpoint)

@@ -92,13 +92,14 @@ class StoreTables:
             NoQuorumError: None of them is done, as far as can be known.
         """
         with self._errors(NoQuorumError):
-            self._check_file()
+            _check_file(self.path, self._inode)
             if not writes:
                 with self._transaction("BEGIN"):
                     if not self._lapsed():
                         return [verb(self) for verb in verbs]
             with self._transaction("BEGIN IMMEDIATE"):
-                self._lapse()
+                for lease in self._lapsed():
+                    self.revoke(lease)
                 outcomes = [verb(self) for verb in verbs]
                 self._execute("DELETE FROM changes WHERE revision <= ?", self._revision - _LOG)
             return outcomes
@@ -204,19 +205,6 @@ class StoreTables:
         query = "SELECT id FROM leases WHERE NOT lapses BETWEEN ? AND ? + ttl ORDER BY lapses, id"
         return [lease for (lease,) in self._execute(query, math.nextafter(self._now, math.inf), self._now)]
 
-    def _check_file(self) -> None:
-        """Find out whether others who open this path get this file; if not, there would be two owners of everything."""
-        try:
-            is_there = self.path.stat().st_ino == self._inode
-        except OSError as error:
-            raise NoQuorumError(f"{self.path}: {error}") from error
-        if not is_there:
-            raise NoQuorumError(f"{self.path} is another file now")
-
-    def _lapse(self) -> None:
-        for lease in self._lapsed():
-            self.revoke(lease)
-
     def _log(self, *changes: Entry | Removed) -> None:
         """Note what one revision changes."""
         if not changes:
@@ -262,8 +250,7 @@ class StoreTables:
         with self._transaction("BEGIN IMMEDIATE"):
             if self._execute("SELECT boot FROM state").fetchone() != (boot,):
                 self._execute("UPDATE state SET boot = ?", boot)
-                self._execute("UPDATE leases SET lapses = -1 WHERE ?", boot != "")
-                self._lapse()
+                self._execute("UPDATE leases SET lapses = -1 WHERE ?", boot != "")  # whoever comes next removes them
 
     def _write_ahead(self) -> None:
         """Let SQLite keep a write-ahead log; here alone it does not wait for another process that does the same."""
@@ -296,6 +283,16 @@ class StoreTables:
             yield
         except sqlite3.Error as error:
             raise (NoQuorumError if _is_busy(error) else kind)(f"{self.path}: {error}") from error
+
+
+def _check_file(path: Path, inode: int) -> None:
+    """Find out whether others who open a path get this file; if not, there would be two owners of everything."""
+    try:
+        is_there = path.stat().st_ino == inode
+    except OSError as error:
+        raise NoQuorumError(f"{path}: {error}") from error
+    if not is_there:
+        raise NoQuorumError(f"{path} is another file now")
 
 
 def _is_busy(error: sqlite3.Error) -> bool:

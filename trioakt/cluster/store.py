@@ -144,9 +144,9 @@ def check_entry(key: str, value: bytes) -> None:
     """Find out whether a key and a value can be stored.
 
     Raises:
-        ValueError: One of them is too large, or the key is empty.
+        ValueError: One of them is too large, or the key is empty or has a zero in it.
     """
-    if not 0 < len(key.encode()) <= LONGEST_KEY:
-        raise ValueError(f"a key has 1 to {LONGEST_KEY} bytes, got {key[:80]!r}")
+    if not 0 < len(key.encode()) <= LONGEST_KEY or "\0" in key:
+        raise ValueError(f"a key has 1 to {LONGEST_KEY} bytes and none of them is zero, got {key[:80]!r}")
     if len(value) > LARGEST_VALUE:
         raise ValueError(f"a value has at most {LARGEST_VALUE} bytes, that of {key[:80]!r} has {len(value)}")

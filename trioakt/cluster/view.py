@@ -84,7 +84,7 @@ class View:
         """Take everything anew."""
         delta = Delta()
         listed = {entry.key for entry in listing.entries}
-        for key in self._keys - listed:
+        for key in sorted(self._keys - listed):
             self._remove(key, delta)
         for entry in listing.entries:
             self._put(entry, delta)

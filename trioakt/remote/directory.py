@@ -46,12 +46,14 @@ class Directory:
         self._nursery = nursery
         self._owners: dict[str, ActorRef[Any] | None] = {}
         self._followed: set[str] = set()
+        self._is_closed = False
         self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
         self._in_use: dict[str, NamedRecipient] = {}
         endpoint.identities["cluster"] = self.ref_to
 
     def close(self) -> None:
         """Let nobody wait any more."""
+        self._is_closed = True
         self._owners.clear()
         for recipient in tuple(self._in_use.values()):
             recipient.settle(is_there=False)
@@ -96,10 +98,13 @@ class Directory:
 
     def look_up(self, recipient: NamedRecipient) -> None:
         """Find out whether the name is there, and let the recipient settle."""
-        self._follow(recipient.name, _UNKNOWN)
+        if self._is_closed:
+            recipient.settle(is_there=False)
+        else:
+            self._follow(recipient.name, _UNKNOWN)
 
     def give_up(self, name: str) -> None:
-        """Leave a name that nobody owns to the members."""
+        """Leave a name that nobody owns as it is: only members can end it."""
 
     # ------------------------------------------------------------------ how it is known
 
