@@ -12,6 +12,7 @@ from tests.cluster.nodes import open_town
 from trioakt import Actor, ActorSystem, Context
 
 EPOCH = 1_700_000_000.0
+NOBODY: list[tuple[str, float]] = []
 
 
 class Bell(Actor):
@@ -72,6 +73,6 @@ async def test_a_schedule_of_the_cluster_needs_a_name_and_a_cluster(autojump_clo
     async with open_town() as town, ActorSystem("alone") as alone:
         here = await town.start("a")
         with pytest.raises(TypeError, match="name="):
-            here.scheduler.cron("* * * * *", await here.spawn(Bell, []), "ring", cluster=True)
+            here.scheduler.cron("* * * * *", await here.spawn(Bell, NOBODY), "ring", cluster=True)
         with pytest.raises(RuntimeError, match="in no cluster"):
-            alone.scheduler.cron("* * * * *", await alone.spawn(Bell, []), "ring", name="bell", cluster=True)
+            alone.scheduler.cron("* * * * *", await alone.spawn(Bell, NOBODY), "ring", name="bell", cluster=True)

@@ -90,7 +90,7 @@ class Directory:
     async def _look_up(self, name: str) -> None:
         while True:
             with suppress(NoQuorumError):
-                is_there = await self.find(name) is not None
+                is_there = await self.find(name) is not None or name in self._membership.view.owners
                 break
             await trio.sleep(_PATIENCE)
         self._looked_up.discard(name)

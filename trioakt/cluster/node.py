@@ -231,7 +231,7 @@ class ClusterNode(Membership):
 
     def _heard(self, delta: Delta) -> None:
         for name in sorted(delta.names):
-            self.directory.settle(name, is_there=name in self.view.names)
+            self.directory.settle(name, is_there=name in self.view.names or name in self.view.owners)
 
     def _over(self) -> None:
         self.directory.end()
