@@ -14,7 +14,7 @@ import trio
 
 from tests.cluster.nodes import Add, Counter, Who
 from tests.remote.conftest import nng_has_closed, nng_has_started
-from trioakt import ActorSystem, Cluster, Remote
+from trioakt import ActorRef, ActorSystem, Cluster, Remote
 
 __all__ = ["nng_has_closed", "nng_has_started"]
 
@@ -25,7 +25,7 @@ PATIENCE = 30.0
 
 async def run(store: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command on the cluster in a store."""
-    command = [COMMAND, "cluster", "--store", store, "--system", "town", *arguments]
+    command = [str(COMMAND), "cluster", "--store", store, "--system", "town", *arguments]
     with trio.fail_after(PATIENCE):
         done = await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
     return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
@@ -58,6 +58,14 @@ async def two_nodes(store: str) -> AsyncGenerator[tuple[ActorSystem, ActorSystem
 def store(tmp_path: Path) -> str:
     """The URL of a file."""
     return f"sqlite://{tmp_path / 'town.db'}"
+
+
+async def until_at(ref: ActorRef, address: str) -> None:
+    """Wait until an actor lives at this node."""
+    while True:
+        if await ref.ask(Who()) == address:
+            return
+        await trio.sleep(0.01)
 
 
 async def test_it_lists_the_members_the_oldest_first(store: str) -> None:
@@ -100,8 +108,7 @@ async def test_a_node_that_is_drained_hands_over_what_it_owns(store: str) -> Non
         assert await lines(store, "drain", "a") == [["a", "hands", "over", "what", "it", "owns"]]
 
         with trio.fail_after(PATIENCE):
-            while await ada.ask(Who()) != second.address:
-                await trio.sleep(0.01)
+            await until_at(ada, second.address)
         assert await ada.ask(Add(1)) == 6
         assert [state for _, state, *_ in await lines(store, "members")] == ["draining", "member"]
         ((_, _, owner, _),) = await lines(store, "locate", "ada")

@@ -6,7 +6,7 @@ import pytest
 import trio
 from trio.testing import MockClock
 
-from tests.cluster.nodes import TTL, Counter, Town, Who, open_town
+from tests.cluster.nodes import TTL, Add, Counter, Town, Who, open_town
 from trioakt import (
     Actor,
     ActorFailedError,
@@ -17,6 +17,7 @@ from trioakt import (
     Context,
     DeadLetter,
     MailboxFullError,
+    Placement,
     Request,
     message,
 )
@@ -211,5 +212,32 @@ async def test_an_actor_that_is_bound_to_its_node_goes_with_it(autojump_clock: M
 
         await town.crash(here)
         await trio.sleep(TTL + 2)
+
+        assert await there.locate("ada") is None
+        assert there.actor("ada") is None
+
+
+async def test_an_actor_that_is_bound_to_its_node_is_not_bound_to_who_spawned_it(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a", roles={"x"}), await town.start("b")
+        await there.cluster.wait_members(2)
+        ref = await there.spawn_on(Placement.random(role="x"), Counter, 5, name="ada", relocate=False)
+        assert await ref.ask(Who()) == here.address
+
+        await town.leave(there)
+        await trio.sleep(TTL + 2)
+
+        found = await here.locate("ada")
+        assert found is not None
+        assert await found.ask(Add(1)) == 6
+
+
+async def test_an_actor_that_is_bound_to_its_node_ends_when_that_leaves(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a"), await town.start("b")
+        await here.spawn(Counter, 0, name="ada", cluster=True, relocate=False)
+
+        await town.leave(here)
+        await trio.sleep(1)
 
         assert await there.locate("ada") is None

@@ -31,14 +31,14 @@ class LeaderChanged(Event):
 
 @attrs.frozen
 class MembershipLost(Event):
-    """This node has lost its lease: it has stopped what it owned, and joins anew when the store lets it."""
+    """This node has lost its lease, for a ``reason`` in words: it has stopped what it owned, and joins anew by itself."""
 
     reason: str
 
 
 @attrs.frozen
 class RelocationStarted(Event):
-    """This node takes over an actor whose node has left."""
+    """This node takes over an actor whose node has left or was lost."""
 
     name: str
 

@@ -39,6 +39,8 @@ class NameFact(msgspec.Struct, frozen=True, array_like=True):
     """The incarnation that was chosen for it; another one takes it when that is not there."""
     singleton: bool
     options: dict[str, int | float]
+    bound: bool = False
+    """Whether it ends with the incarnation that was chosen for it, and is not taken over."""
 
 
 class OwnerFact(msgspec.Struct, frozen=True, array_like=True):

@@ -131,6 +131,8 @@ class Holdings:
         members = fit(present, name.fact.kind, name.fact.role)
         if any(member.run == name.fact.wanted for member in members):
             return name.fact.wanted
+        if name.fact.bound:
+            return ""
         chosen = heir(key, members)
         return "" if chosen is None else chosen.run
 
@@ -138,9 +140,20 @@ class Holdings:
 
     def _claim_all(self, names: Iterable[str]) -> None:
         for name in () if self._is_over else sorted(names):
-            if name not in self._claiming and self._falls_here(name):
+            if self._is_lost(name):
+                self._start_soon(self._deeds.give_up, name, self._view.names[name].token)
+            elif name not in self._claiming and self._falls_here(name):
                 self._claiming.add(name)
                 self._start_soon(self._take_on, name)
+
+    def _is_lost(self, name: str) -> bool:
+        """Return whether it is for this node to end a name that was bound to an incarnation that is gone."""
+        found = self._view.names.get(name)
+        if found is None or not found.fact.bound or name in self._view.owners:
+            return False
+        members = list(self._view.members.values())
+        ender = heir(name, members)
+        return all(each.run != found.fact.wanted for each in members) and ender is not None and ender.run == self._run
 
     def _falls_here(self, name: str) -> bool:
         if self.draining or name in self.held or name not in self._view.orphans:

@@ -29,5 +29,5 @@ class Member:
 
     @property
     def run(self) -> str:
-        """This incarnation of this node, and no other."""
+        """The node's name with its incarnation, which no other member ever has."""
         return f"{self.node}/{self.incarnation}"

@@ -76,12 +76,12 @@ class Membership:
         return tuple(sorted(self.view.members.values(), key=lambda member: member.incarnation))
 
     def leader(self) -> Member | None:
-        """Return the member that has been there for longest."""
+        """Return the member that has been there for longest, as far as this node has heard."""
         return self.view.leader
 
     @property
     def is_leader(self) -> bool:
-        """Whether this node is that member, and its lease holds."""
+        """Whether this node is the leader, and its lease holds: there are never two at a time."""
         leader = self.view.leader
         return leader is not None and self._holds and leader.run == self.run_id
 

@@ -30,7 +30,6 @@ from trioakt.patterns.schedule import Scheduler
 from trioakt.remote.house import kind_name
 
 if TYPE_CHECKING:
-    from trioakt.cluster.lease import Lease
     from trioakt.remote.endpoint import Endpoint
 
 _log = logging.getLogger("trioakt")
@@ -67,7 +66,7 @@ class ClusterNode(Membership):
         """Hand over what this node owns, and take nothing on any more; a coordinated shutdown does so by itself.
 
         Each actor finishes what waits for it, at most as long as its system's ``stop_grace``; another node then takes
-        it over. What no other node can take ends, and so do routees.
+        it over. What no other node can take ends, and so do routees. The node stays a member, which owns nothing.
 
         Raises:
             NoQuorumError: The store cannot be reached; the rest is taken over when the lease lapses.
@@ -119,11 +118,11 @@ class ClusterNode(Membership):
         chosen = placement.choose(placing)
         if chosen is None:
             raise PlacementError(self._nobody(fact))
-        fact, lease = replace(fact, wanted=chosen.run), None if relocate else self.lease
+        fact = replace(fact, wanted=chosen.run, bound=not relocate)
         if chosen.run == self.run_id and self.holdings is not None:
-            source = await self.holdings.write(name, lambda: self._write(name, fact, lease))
+            source = await self.holdings.write(name, lambda: self._write(name, fact))
         else:
-            source = await self._write(name, fact, lease)
+            source = await self._write(name, fact)
         if source is None:
             raise NameTakenError(f"the cluster has an actor {name!r} already", f"/user/{name}")
         return await self._started(name, source)
@@ -189,9 +188,9 @@ class ClusterNode(Membership):
         text = await self.register(kind)
         return NameFact(f"{self.run_id}/{next(self._attempts)}", text, body, role, "", False, options)
 
-    async def _write(self, name: str, fact: NameFact, lease: Lease | None = None) -> Name | None:
+    async def _write(self, name: str, fact: NameFact) -> Name | None:
         """Write a name that is not there; return ``None`` if it is."""
-        created = await self.store.create(self.view.prefix + NAMES + name, encode_fact(fact), lease)
+        created = await self.store.create(self.view.prefix + NAMES + name, encode_fact(fact))
         return Name(fact, created.token) if created.won else None
 
     async def _started(self, name: str, source: Name) -> ActorRef[Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import AsyncGenerator, Awaitable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -17,7 +17,7 @@ import trio
 
 from trioakt.cluster.settings import check_kind
 from trioakt.cluster.view import fit
-from trioakt.errors import TrioaktError
+from trioakt.errors import MailboxFullError, TrioaktError
 from trioakt.lowlevel import (
     Actor,
     ActorRef,
@@ -199,8 +199,9 @@ class Crew(Actor):
             statistics = [None if ref is None else ref.statistics() for ref in self._routees]
             figures = [(0, 0) if each is None else (each.depth, each.handled) for each in statistics]
             if figures != told:
-                self._router.tell(Depths(self._number, [depth for depth, _ in figures]), ctx.self)
-                told = figures
+                with suppress(MailboxFullError):  # the link has more to do: next time
+                    self._router.tell(Depths(self._number, [depth for depth, _ in figures]), ctx.self)
+                    told = figures
 
     def _retire(self, ctx: CoreContext) -> None:
         self._retires = True

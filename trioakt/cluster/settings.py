@@ -51,9 +51,10 @@ class Cluster:
             ``sqlite://bank.db`` for several processes on one machine, ``etcd://10.0.0.1:2379,10.0.0.2:2379`` or
             ``postgresql://...`` for several machines, ``MemoryStore()`` for tests.
         name: Clusters of different names in one store have nothing to do with each other.
-        roles: What this node is good for; actors can be bound to a role.
-        kinds: Actor classes that may be placed here.
-        lease_ttl: Seconds after which what a node owns that has died is free for others.
+        roles: What this node is good for, in words of your own, such as ``{"control"}``; actors can be bound to one.
+        kinds: Actor classes that may be placed here, by whichever node; what this node spawns itself is added.
+        lease_ttl: Seconds from its last renewal on for which a node keeps what it owns; when it has died, others take it
+            over after that. At least 1.
     """
 
     store: str | Store

@@ -214,7 +214,7 @@ class SimulatedNodes:
         if left.listeners or left.links:
             self._invariants.report(f"left behind: {left.listeners} listeners, {left.links} links")
         stored = self.store.statistics()
-        if stored.watches or (stored.leases and not self.store.crashed):
+        if stored.leases or stored.watches:
             self._invariants.report(f"left behind: {stored.leases} leases, {stored.watches} watches")
 
     async def _start(self, host: str, setup: _Setup) -> ActorSystem:
