@@ -69,7 +69,7 @@ class ActorFailedError(ActorError):
 
 
 class NameTakenError(ActorError):
-    """The parent already has a child of this name."""
+    """The parent already has a child of this name, or the cluster an actor."""
 
 
 class StartError(ActorError):

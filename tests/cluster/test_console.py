@@ -150,6 +150,14 @@ async def test_a_store_that_cannot_be_reached_ends_it_with_2(url: str, text: str
     assert "Traceback" not in done.stderr
 
 
+async def test_a_file_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    done = await run(f"sqlite://{tmp_path / 'typo.db'}", "members")
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "typo.db" in done.stderr
+    assert not await trio.Path(tmp_path, "typo.db").exists()
+
+
 @pytest.mark.parametrize("arguments", [[], ["locate"], ["drain"], ["grow"]])
 async def test_a_command_that_is_not_whole_ends_it_with_2(store: str, arguments: list[str]) -> None:
     done = await run(store, *arguments)

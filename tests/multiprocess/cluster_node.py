@@ -1,8 +1,8 @@
 """A node of a cluster in a process of its own: `cluster_node.py STORE NAME URL LEASE_TTL`.
 
 It obeys the lines on its standard input, each of them JSON: ``[number, command, arguments]``. It answers on standard
-output with ``[number, null, result]``, or ``[number, error, text]``, and tells of events with ``[null, event, text]``. It
-leaves on SIGTERM, and ends with its standard input.
+output with ``[number, null, result]``, or ``[number, error, text]``, and tells of events with ``[null, event, text]``.
+It leaves on SIGTERM, and ends with its standard input.
 """
 
 from __future__ import annotations
@@ -121,4 +121,5 @@ async def main(store: str, name: str, url: str, lease_ttl: float) -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main, *sys.argv[1:4], float(sys.argv[4]))
+    _, own_store, own_name, own_url, own_ttl = sys.argv
+    trio.run(main, own_store, own_name, own_url, float(own_ttl))

@@ -46,6 +46,7 @@ class Node:
         self._waiting: dict[int, trio.Event] = {}
         self._heard = trio.Event()
         self._number = 0
+        self._lock = trio.Lock()
         self.has_ended = False
 
     async def do(self, command: str, *arguments: Any) -> Any:
@@ -59,7 +60,8 @@ class Node:
         self._waiting[number] = trio.Event()
         assert self._process.stdin is not None
         with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            await self._process.stdin.send_all(json.dumps([number, command, arguments]).encode() + b"\n")
+            async with self._lock:
+                await self._process.stdin.send_all(json.dumps([number, command, arguments]).encode() + b"\n")
         try:
             with trio.fail_after(PATIENCE):
                 if not self.has_ended:

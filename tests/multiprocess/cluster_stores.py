@@ -72,3 +72,9 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
     else:
         async with etcd(tmp_path / "etcd") as cluster:
             yield OneEtcd(cluster)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Sqlite:
+    """The engine that is there everywhere."""
+    return Sqlite(tmp_path / "cluster.db")

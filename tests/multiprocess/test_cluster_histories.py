@@ -29,14 +29,15 @@ from tests.multiprocess.cluster_history import (
     name_step,
 )
 from tests.multiprocess.cluster_kinds import Ledger
-from tests.multiprocess.cluster_processes import PATIENCE, TTL, Node, Nodes, Refused, open_nodes
+from tests.multiprocess.cluster_processes import TTL, Node, Nodes, Refused, open_nodes
 from tests.multiprocess.cluster_stores import Engine, engine
+from tests.multiprocess.processes import PATIENCE
 
 __all__ = ["engine"]
 
 ANSWERED = 3 * TTL
 """Seconds after which nobody waits for the outcome of an operation any more."""
-PACE = 0.4
+PACE = 0.2
 """Seconds, on average, from one operation of a client to the next."""
 
 
@@ -156,8 +157,8 @@ class Recorder:
         outcome = await self.do(self.nodes[at], "add", name)
         if isinstance(outcome, Refused) and outcome.kind in {"ActorNotFoundError", "ActorFailedError"}:
             return  # there was none yet, or the ledger has refused it
-        is_known = isinstance(outcome, list)
-        self.keep(name, (Added(*outcome), True) if is_known else (Added(), False), called)
+        added = Added() if outcome is None or isinstance(outcome, Refused) else Added(*outcome)
+        self.keep(name, (added, added.sum > 0), called)
 
     def keep(self, name: str, outcome: tuple[Any, bool] | None, called: float) -> None:
         if outcome is not None:

@@ -10,8 +10,9 @@ import trio
 
 from tests.multiprocess.cluster_kinds import Add, Ledger, Where
 from tests.multiprocess.cluster_node import system_of
-from tests.multiprocess.cluster_processes import PATIENCE, Nodes, open_nodes
+from tests.multiprocess.cluster_processes import Nodes, open_nodes
 from tests.multiprocess.cluster_stores import Engine, engine
+from tests.multiprocess.processes import PATIENCE
 from trioakt import ActorRef, ActorSystem
 
 __all__ = ["engine"]

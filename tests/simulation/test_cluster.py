@@ -21,7 +21,7 @@ PATIENCE = 90.0
 RELOCATION = 12.0
 """Seconds after the last fault in which every name has an owner again: a lease, two, and some to notice the end."""
 SKEW = 30.0
-NAMES = [f"name-{number}" for number in range(6)]
+NAMES = [f"name-{number}" for number in range(3)]
 SINGLETONS = ["scheduler", "leader"]
 
 
@@ -59,7 +59,7 @@ class Estate:
     async def use(self, steps: int) -> None:
         """Do so many things, one after another."""
         for _ in range(steps):
-            await trio.sleep(self.rng.uniform(0.0, 1.5))
+            await trio.sleep(self.rng.uniform(0.0, 1.0))
             node = self.rng.choice(self.nodes)
             step = self.rng.choices([self.spawn, self.summon, self.ask, self.tell, self.end], [4, 1, 6, 1, 2])[0]
             try:
@@ -148,10 +148,11 @@ class Estate:
     async def suffer(self, faults: int) -> None:
         """Let so many things go wrong, and some of them right again; in the end all."""
         every = [self.cut, self.cut_off, self.freeze, self.slow, self.expire, self.forget, self.lose]
-        every += [self.mend, self.crash, self.crash, self.restart, self.restart, self.renew, self.drain]
+        every += [self.crash, self.crash, self.restart, self.restart, self.renew, self.drain]
+        some = [self.mend, *self.rng.sample(every, self.rng.randint(2, 8))]  # few kinds get deeper than all together
         for _ in range(faults):
-            await trio.sleep(self.rng.uniform(0.0, 4.0))
-            await self.rng.choice(every)()
+            await trio.sleep(self.rng.uniform(0.0, 3.0))
+            await self.rng.choice(some)()
         await self.mend()
         while self.down:
             await self.restart()
@@ -161,11 +162,15 @@ class Estate:
         self.sim.partition({one}, others, one_way=self.rng.random() < 0.5, store=self.rng.random() < 0.5)
 
     async def cut_off(self) -> None:
-        self.sim.store.partition(self.host(self.rng.choice(self.nodes)))
+        node = self.host(self.rng.choice(self.nodes))
+        self.sim.store.partition(node)
+        if self.rng.random() < 0.5:
+            await trio.sleep(self.rng.uniform(0.0, 4.0))
+            self.sim.store.heal(node)
 
     async def freeze(self) -> None:
         self.sim.store.freeze()
-        await trio.sleep(self.rng.choice([0.5, 3.0, 8.0]))
+        await trio.sleep(self.rng.choice([0.5, 3.0, 6.0]))
         self.sim.store.thaw()
 
     async def slow(self) -> None:

@@ -31,7 +31,7 @@ class LeaderChanged(Event):
 
 @attrs.frozen
 class MembershipLost(Event):
-    """This node has lost its lease, for a ``reason`` in words: it has stopped what it owned, and joins anew by itself."""
+    """This node has lost its lease, for a ``reason`` in words: it has stopped what it owned, and joins anew."""
 
     reason: str
 

@@ -315,14 +315,15 @@ class Holdings:
         async with self._limiter:
             if holding.ref is None:
                 return
-            if holding.ref.is_alive:
+            was_stopped = not holding.ref.is_alive  # maybe with a message in hand; its name ends with it
+            if not was_stopped:
                 holding.ref.tell(PoisonPill())
-                with trio.move_on_after(self._system.settings.actors.stop_grace) as grace:
-                    await holding.ref.wait_stopped()
-                if grace.cancelled_caught:
-                    holding.ref.kill()
-                    await holding.ref.wait_stopped()
-            if not self.heir_of(holding.source, holding.name):
+            with trio.move_on_after(self._system.settings.actors.stop_grace) as grace:
+                await holding.ref.wait_stopped()
+            if grace.cancelled_caught:
+                holding.ref.kill()
+                await holding.ref.wait_stopped()
+            if was_stopped or not self.heir_of(holding.source, holding.name):
                 await self._deeds.give_up(holding.name, holding.source.token)
             await self._disown(holding)
 

@@ -53,8 +53,8 @@ class Cluster:
         name: Clusters of different names in one store have nothing to do with each other.
         roles: What this node is good for, in words of your own, such as ``{"control"}``; actors can be bound to one.
         kinds: Actor classes that may be placed here, by whichever node; what this node spawns itself is added.
-        lease_ttl: Seconds from its last renewal on for which a node keeps what it owns; when it has died, others take it
-            over after that. At least 1.
+        lease_ttl: Seconds from its last renewal on for which a node keeps what it owns; when it has died, others take
+            it over after that. At least 1.
     """
 
     store: str | Store

@@ -12,6 +12,7 @@ import attrs
 
 from trioakt import ActorRef, ActorSystem
 from trioakt.cluster.memory import MemoryStore
+from trioakt.errors import LeaseLostError
 from trioakt.lowlevel import CoreSystem, Recipient
 
 
@@ -117,6 +118,9 @@ class _Owner:
     ) -> None:
         self.busy -= 1
 
+    def __str__(self) -> str:
+        return f"{self.node} with {self.token}"
+
     @property
     def is_active(self) -> bool:
         """Whether it handles a message, or may begin to."""
@@ -140,19 +144,26 @@ class Ownership:
     def started(self, node: str, system: CoreSystem, ref: ActorRef[Any]) -> None:
         """Check an actor that has started, if its name is one of the cluster."""
         name = ref.path.removeprefix(f"{system.user.path}/")
-        token = _token_of(system, ref)
-        if token is None:
+        try:
+            token = cast("ActorSystem", system).cluster.fencing_token(ref.path)
+        except LeaseLostError:
+            token = 0  # if its name is one of the cluster, it must not be there any more when that has an owner
+        except RuntimeError:
             if self._store.token(f"{_prefix(system)}owners/{name}") is not None:
                 self._report(f"{node} starts {name} and does not own it")
             return
-        owner = _Owner(name, node, ref, token)
+        owner = self._owners[ref.recipient] = _Owner(name, node, ref, token)
+        if token > 0:
+            self._check_alone(owner)
+
+    def _check_alone(self, owner: _Owner) -> None:
         for other in self._owners.values():
-            if other.name == name and other.is_active and not self._is_excused(other):
-                self._report(f"{name} has two owners: {other.node} with {other.token} and {node} with {token}")
-        if token <= self._last.get(name, 0) and not self._is_excused(owner):
-            self._report(f"{name} has the token {token} at {node}, after {self._last[name]}")
-        self._last[name] = max(token, self._last.get(name, 0))
-        self._owners[ref.recipient] = owner
+            if other.name == owner.name and other is not owner and other.is_active and not self._is_excused(other):
+                self._report(f"{owner.name} has two owners: {other} and {owner}")
+        last = self._last.get(owner.name, 0)
+        if owner.token <= last and not self._is_excused(owner):
+            self._report(f"{owner.name} has an owner after one with {last}: {owner}")
+        self._last[owner.name] = max(owner.token, last)
 
     def stopped(self, ref: ActorRef[Any]) -> None:
         """Hear that an actor has ended."""
@@ -167,7 +178,7 @@ class Ownership:
         owner = self._owners.get(ref.recipient)
         if owner is not None and not self._is_excused(owner):
             present = self._store.token(f"{_prefix(system)}owners/{owner.name}")
-            if present != owner.token:
+            if present != (owner.token or None):
                 self._report(
                     f"{owner.node} handles {what} for {owner.name} with the token {owner.token}, not {present}"
                 )
@@ -177,7 +188,11 @@ class Ownership:
         """Return the names that nobody serves though some member can, and those that live on without being there."""
         module: Any = import_module("trioakt.cluster.view")  # it needs what a system without a cluster does not
         view = self._store.load(module.View(_prefix(system)))
-        served = {(owner.name, owner.token): owner for owner in self._owners.values() if owner.ref.is_alive}
+        served = {
+            (owner.name, owner.token): owner
+            for owner in self._owners.values()
+            if owner.token > 0 and owner.ref.is_alive
+        }
         strays: list[str] = []
         for name, source in view.names.items():
             owner = view.owners.get(name)
@@ -189,14 +204,7 @@ class Ownership:
 
     def _is_excused(self, owner: _Owner) -> bool:
         """Return whether the store was made to end the lease of an owner before its time."""
-        return owner.token <= self._store.expired.get(owner.node, 0)
-
-
-def _token_of(system: CoreSystem, ref: ActorRef[Any]) -> int | None:
-    try:
-        return cast("ActorSystem", system).cluster.fencing_token(ref.path)
-    except RuntimeError:
-        return None
+        return 0 < owner.token <= self._store.expired.get(owner.node, 0)
 
 
 def _prefix(system: CoreSystem) -> str:
