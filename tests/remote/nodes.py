@@ -106,13 +106,14 @@ class Net:
         return self.systems[host]
 
     async def _run(self, host: str, remote: Remote, *, task_status: trio.TaskStatus[None]) -> None:
+        scope = self.scopes[host] = trio.CancelScope()
         try:
-            with trio.CancelScope() as self.scopes[host]:
+            with scope:
                 async with ActorSystem("bank", remote=remote) as self.systems[host]:
                     task_status.started()
                     await trio.sleep_forever()
         except* trio.ClosedResourceError:  # its listener may be gone before it is
-            if not self.scopes[host].cancel_called:
+            if not scope.cancel_called:
                 raise
 
     def crash(self, host: str) -> None:
