@@ -230,7 +230,7 @@ class StoreTables:
 
     def _open(self) -> None:
         """Check what is there, or make the tables; a file of somebody else's is not touched."""
-        self._connection = sqlite3.connect(self.path, _PATIENCE, isolation_level=None, check_same_thread=False)
+        self._connection = sqlite3.connect(self.path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
         self._execute("BEGIN")  # one view of what is there, whatever other processes do
         is_new = self._is_new()
         self._execute("COMMIT")
