@@ -40,6 +40,9 @@ def _answer(store: str, system: str, cluster: str, action: str, argument: str) -
     except LookupError as error:
         print(f"trioakt: {error.args[0]}", file=sys.stderr)
         return 1
+    except ModuleNotFoundError as error:
+        print(f"trioakt: {error}: a cluster needs extras, pip install 'trioakt[remote]'", file=sys.stderr)
+        return 2
     except (TrioaktError, ValueError, ImportError, OSError) as error:
         print(f"trioakt: {error}", file=sys.stderr)
         return 2

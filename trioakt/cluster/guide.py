@@ -15,6 +15,7 @@ class Guide:
     """Answers questions that say what the asker knows already: each is answered when there is something else to know.
 
     * ``members KNOWN``: the addresses of the members that take calls, with commas between them.
+    * ``seen REVISION``: nothing, when this node's view is of this revision of the store or a later one.
     * ``owner NAME KNOWN``: the ref of the actor that has a name; empty while nobody has it.
 
     Args:
@@ -40,6 +41,8 @@ class Guide:
                 return await self._members(known)
             case ["owner", name, known]:
                 return await self._owner(name, known)
+            case ["seen", revision]:
+                return await self._seen(int(revision))
             case _:
                 raise ValueError(f"no question: {question[:200]!r}")
 
@@ -61,6 +64,12 @@ class Guide:
                 return found
             await self._cluster.wait_change()
         raise ActorNotFoundError(f"the cluster has no actor {name!r}", f"/user/{name}")
+
+    async def _seen(self, revision: int) -> str:
+        while self._cluster.view.revision < revision:
+            self._check()
+            await self._cluster.wait_change()
+        return ""
 
     def _check(self) -> None:
         if not self._cluster.health().is_member:

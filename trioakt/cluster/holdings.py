@@ -12,6 +12,7 @@ import trio
 from trioakt.cluster.deeds import Deeds
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
 from trioakt.cluster.placement import heir
+from trioakt.cluster.settling import settle
 from trioakt.cluster.view import Delta, Name, View, fit
 from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, PoisonPill, SpawnOptions, TerminationCause, Watch
@@ -25,8 +26,6 @@ _log = logging.getLogger("trioakt")
 
 _AT_ONCE = 16
 """Names that are claimed, or let go, at the same time: this bounds the rate of relocation."""
-_SETTLING = 0.2
-"""Seconds for all nodes to hear that an actor is about to move; what they send before that is handled where it is."""
 _PATIENCE = (0.25, 10.0)
 """Seconds after which what has not started is tried again: at first, and at most."""
 
@@ -299,7 +298,7 @@ class Holdings:
         async with trio.open_nursery() as nursery:
             for holding in leaving:
                 nursery.start_soon(self._take_back, holding)
-        await trio.sleep(_SETTLING)
+        await settle(self._endpoint, self._view, self._run, [holding.name for holding in leaving])
         async with trio.open_nursery() as nursery:
             for holding in leaving:
                 nursery.start_soon(self._hand_over, holding)

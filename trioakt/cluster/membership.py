@@ -60,7 +60,6 @@ class Membership:
         self._draining = False
         self._leader: Member | None = None
         self._incarnation = 0
-        self._seen = 0
         self._heard_at = -math.inf
         self._has_joined = False
         self.is_over = False
@@ -161,7 +160,7 @@ class Membership:
             )
             self.lease = lease
             listing = await self.store.list(self.view.prefix)
-            self._hear(listing.revision, self.view.load(listing))
+            self._hear(self.view.load(listing))
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._follow, listing.revision)
                 nursery.start_soon(self._mesh.run)
@@ -205,17 +204,16 @@ class Membership:
                         if not isinstance(each, Changes):
                             break
                         revision = each.revision
-                        self._hear(revision, self.view.apply(each))
+                        self._hear(self.view.apply(each))
             except NoQuorumError as error:
                 _log.warning("%s does not hear from the store: %s", self.system.address, error)
                 await trio.sleep(_PATIENCE)
             with suppress(NoQuorumError):
                 listing = await self.store.list(self.view.prefix)
                 revision = listing.revision
-                self._hear(revision, self.view.load(listing))
+                self._hear(self.view.load(listing))
 
-    def _hear(self, revision: int, delta: Delta) -> None:
-        self._seen = revision
+    def _hear(self, delta: Delta) -> None:
         self._heard_at = trio.current_time()
         user = self.system.user.ref
         for member in delta.left:

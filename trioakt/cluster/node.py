@@ -203,7 +203,7 @@ class ClusterNode(Membership):
             if owner is not None:
                 failure = owner.fact.failed or failure
             seen = self.view.names.get(name)
-            gone = self._seen >= source.token and (seen is None or seen.token != source.token)
+            gone = self.view.revision >= source.token and (seen is None or seen.token != source.token)
             return self.directory.owner_of(name) is not None or bool(failure) or gone
 
         await self._until(is_settled)

@@ -59,6 +59,7 @@ class View:
         names: The actors that shall be there.
         owners: Who owns their names.
         orphans: Names that nobody owns.
+        revision: That of the store which this is the view of.
     """
 
     def __init__(self, prefix: str) -> None:
@@ -67,6 +68,7 @@ class View:
         self.names: dict[str, Name] = {}
         self.owners: dict[str, Owner] = {}
         self.orphans: set[str] = set()
+        self.revision = 0
         self._started: set[str] = set()
         self._keys: set[str] = set()
 
@@ -82,6 +84,7 @@ class View:
 
     def load(self, listing: Listing) -> Delta:
         """Take everything anew."""
+        self.revision = listing.revision
         delta = Delta()
         listed = {entry.key for entry in listing.entries}
         for key in sorted(self._keys - listed):
@@ -92,6 +95,7 @@ class View:
 
     def apply(self, changes: Changes) -> Delta:
         """Take what one revision has changed."""
+        self.revision = changes.revision
         delta = Delta()
         for change in changes.changes:
             if isinstance(change, Removed):
