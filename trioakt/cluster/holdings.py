@@ -198,7 +198,6 @@ class Holdings:
                 except LeaseLostError as error:
                     _log.warning("cannot claim %s: %s", name, error)
                 except StartError as error:
-                    self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
                     _log.error("cannot start %s: %s", name, error)
                 await trio.sleep(pause)
                 pause = min(2 * pause, longest)
@@ -228,7 +227,9 @@ class Holdings:
             if holding.ref is None:
                 raise StartError(f"{name!r} was given up before it had started", f"/user/{name}")
         except StartError as error:
-            if not moved:
+            if moved:
+                self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
+            else:
                 await self._deeds.fail(name, token, str(error))
                 await self._deeds.give_up(name, source.token)
             await self._disown(holding)

@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -22,13 +22,13 @@ from trioakt.cluster.store import Changes
 from trioakt.cluster.stores import open_store
 from trioakt.cluster.view import MEMBERS, Delta, View, prefix_of
 from trioakt.errors import ActorStoppedError, LeaseLostError, NoQuorumError
-from trioakt.lowlevel import ActorRef, CoreSystem, Watch
+from trioakt.lowlevel import CoreSystem
+from trioakt.patterns.background import end_with_the_last
 from trioakt.remote.house import kind_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
     from trioakt.cluster.store import Store
-    from trioakt.lowlevel import TerminationCause
     from trioakt.remote.endpoint import Endpoint
 
 _log = logging.getLogger("trioakt")
@@ -124,7 +124,7 @@ class Membership:
                     scope.shield = True
                     task_status.started()
 
-            self.system.user.ref.recipient.signal(Watch(_Ended(scope)))
+            end_with_the_last(self.system, scope)
             async with open_store(self._settings.store) as self.store, trio.open_nursery() as self.nursery:
                 try:
                     await self._belong(started)
@@ -283,14 +283,3 @@ class Membership:
             if self.is_over:
                 raise ActorStoppedError(f"{self.system.address} has ended", self.system.user.path)
             await self._changed.wait()
-
-
-class _Ended:
-    """Watches the guardian, which goes last."""
-
-    def __init__(self, scope: trio.CancelScope) -> None:
-        self._scope = scope
-
-    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that the last actor has gone."""
-        self._scope.cancel()

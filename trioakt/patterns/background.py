@@ -22,6 +22,11 @@ def run_in_background(system: CoreSystem, fn: Callable[[], Awaitable[None]], *, 
             await fn()
 
     system.nursery.start_soon(run, name=name)
+    end_with_the_last(system, scope)
+
+
+def end_with_the_last(system: CoreSystem, scope: trio.CancelScope) -> None:
+    """Cancel a scope when the last actor has gone."""
     system.user.ref.recipient.signal(Watch(_Canceller(scope)))
 
 
