@@ -189,6 +189,22 @@ async def test_what_waits_for_an_owner_is_bounded(autojump_clock: MockClock) -> 
             clerk.tell(Note(ROOM))
 
 
+async def test_to_reinstate_a_name_that_nobody_owns_does_not_end_it(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await _moving(town)
+        clerk = await there.locate("clerk")
+        assert clerk is not None
+        await town.crash(here)
+        town.store.freeze()
+        there.cluster.view.owners.clear()
+
+        clerk.reinstate()
+        town.store.thaw()
+        await trio.sleep(2 * TTL)
+
+        assert await clerk.ask(Notes()) == []
+
+
 async def test_actors_that_ask_each_other_by_name_are_told_of_the_circle(autojump_clock: MockClock) -> None:
     async with open_town() as town:
         here, _ = await _moving(town)

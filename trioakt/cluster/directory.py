@@ -97,8 +97,11 @@ class Directory:
         self.settle(name, is_there=is_there)
 
     async def _delete_name(self, name: str, token: int) -> None:
-        with suppress(NoQuorumError):
-            await self._membership.store.delete(self._membership.view.prefix + NAMES + name, token)
+        while True:
+            with suppress(NoQuorumError):
+                await self._membership.store.delete(self._membership.view.prefix + NAMES + name, token)
+                return
+            await trio.sleep(_PATIENCE)
 
     def settle(self, name: str, *, is_there: bool) -> None:
         """Hear that something has changed about a name, or that it is not there."""

@@ -15,7 +15,10 @@ from trioakt.lowlevel import (
     Ask,
     DeadLetterReason,
     Envelope,
+    Kill,
+    PoisonPill,
     Signal,
+    Stop,
     TerminationCause,
     Unwatch,
     Watch,
@@ -134,7 +137,7 @@ class NamedRecipient:
                 owner = self._registry.owner_of(self.name)
                 if owner is not None:
                     owner.recipient.signal(signal)
-                else:
+                elif isinstance(signal, Stop | Kill | PoisonPill):
                     self._registry.give_up(self.name)
 
     def settle(self, *, is_there: bool) -> None:
