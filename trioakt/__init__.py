@@ -72,6 +72,8 @@ from trioakt.errors import (
     TrioaktError,
     UnhandledMessageError,
 )
+from trioakt.grains.grain import Grain
+from trioakt.grains.ref import GrainRef
 from trioakt.patterns.breaker import CircuitBreaker, CircuitOpenError
 from trioakt.patterns.circuit import CircuitState
 from trioakt.patterns.eviction import Eviction
@@ -141,6 +143,8 @@ __all__ = [
     "Eviction",
     "Failure",
     "Fair",
+    "Grain",
+    "GrainRef",
     "Idle",
     "JournalDamagedError",
     "JournalError",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple, Unpack, cast
 
+from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import CoreContext
 from trioakt.patterns.pipe import pipe_process_to, pipe_thread_to, pipe_to
 from trioakt.patterns.rhythm import Every, Once
@@ -44,6 +45,18 @@ class Context(CoreContext, PatternSpawner):
             RuntimeError: The actor has no name in the cluster, or the system is in none.
         """
         return self.system.cluster.fencing_token(self.cell.path)
+
+    @property
+    def identity(self) -> str:
+        """Who this grain is.
+
+        Raises:
+            RuntimeError: The actor is no grain.
+        """
+        ref = self.cell.ref
+        if not isinstance(ref, GrainRef):
+            raise RuntimeError(f"{self.cell.path} is no grain: it has no identity")
+        return ref.identity
 
     def pipe_to(
         self,

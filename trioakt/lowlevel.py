@@ -7,6 +7,7 @@ from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
 from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
 from trioakt._core.asking import Waiting, ask_all, refuse_cycle, way_to
+from trioakt._core.cell import Cell
 from trioakt._core.context import CoreContext
 from trioakt._core.escapes import passes_through
 from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventStream, Missed, Subscription
@@ -26,11 +27,12 @@ from trioakt._core.message import (
     upcast,
 )
 from trioakt._core.options import Options, Reentrancy, RestPolicy, SpawnOptions
+from trioakt._core.orders import State
 from trioakt._core.ref import ActorRef, Recipient
 from trioakt._core.settings import Settings
 from trioakt._core.shutdown import ShutdownHook
 from trioakt._core.signals import PASSIVATE, Kill, Passivate, Reinstate, Signal, Stop, Unwatch, Watch, Watcher
-from trioakt._core.spawning import Spawner
+from trioakt._core.spawning import Spawner, begin
 from trioakt._core.standing import Standing, kind_of
 from trioakt._core.system import CoreSystem
 from trioakt.supervision import Directive, Failure, Ledger, Siblings, Strategy, Verdict
@@ -43,6 +45,7 @@ __all__ = [
     "Address",
     "Ask",
     "AskOutcome",
+    "Cell",
     "CoreContext",
     "CoreSystem",
     "DeadLetterReason",
@@ -76,6 +79,7 @@ __all__ = [
     "SpawnOptions",
     "Spawner",
     "Standing",
+    "State",
     "Stop",
     "Strategy",
     "Subscription",
@@ -90,6 +94,7 @@ __all__ = [
     "Watcher",
     "arrived",
     "ask_all",
+    "begin",
     "check_name",
     "kind_of",
     "message",

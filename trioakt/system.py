@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVarTuple, Unpack, cast
 from trioakt.cluster.placement import Placement
 from trioakt.cluster.settings import Cluster, check_kind
 from trioakt.context import Context
+from trioakt.grains.grain import Grain
+from trioakt.grains.local import LocalGrains
+from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import (
     Actor,
     ActorRef,
@@ -227,6 +230,19 @@ class ActorSystem(CoreSystem, PatternSpawner):
         if name is None:
             raise TypeError("an actor of the cluster needs a name=")
         return await self.cluster.spawn(kind, args, name, placement=placement, relocate=relocate, options=options)
+
+    def grain(self, kind: type[Grain], identity: str) -> GrainRef[Any]:
+        """Return the ref to a grain; nothing is started until the first message.
+
+        Args:
+            kind: Its class.
+            identity: Who it is: any text of at most 255 characters.
+
+        Raises:
+            TypeError: It is no class of grains, or has a bad option; or the identity is no text.
+            ValueError: The identity is empty or too long, or an option is out of range.
+        """
+        return self.service(LocalGrains).ref_to(kind, identity)
 
     def remote_events(
         self, address: str, *kinds: type[Any], buffer: int = 10_000

@@ -323,7 +323,7 @@ async def test_a_request_to_an_actor_that_is_starting_waits_for_the_start(starts
         assert asking.outcome is None
         gate.set()
         await settle()
-        assert asking.outcome == "ready?" if starts_well else isinstance(asking.outcome, ActorStoppedError)
+        assert asking.outcome == "ready?" if starts_well else isinstance(asking.outcome, ActorFailedError)
 
 
 async def test_a_request_to_a_suspended_actor_waits_until_it_goes_on() -> None:

@@ -215,8 +215,10 @@ class Life(Standing):
         left = [*(front or ()), *(stashed or ())]
         while mailbox:
             left.append(mailbox.get())
+        cause = self._start_error
         for envelope in left:
-            self.refuse(envelope, DeadLetterReason.STOPPED)
+            error = None if cause is None else actor_failed(self.path, "did not start", cause)
+            self.refuse(envelope, DeadLetterReason.STOPPED, error)
 
     async def stop_children(self) -> None:
         """Order the children to stop as this actor was ordered to, and wait until they have."""

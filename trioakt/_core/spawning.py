@@ -14,7 +14,7 @@ from trioakt._core.actor import Actor
 from trioakt._core.address import check_name
 from trioakt._core.escapes import passes_through
 from trioakt._core.life import start_error
-from trioakt._core.options import SpawnOptions
+from trioakt._core.options import Options, SpawnOptions
 from trioakt._core.standing import kind_of
 from trioakt.errors import ActorStoppedError, NameTakenError
 
@@ -56,7 +56,7 @@ class Spawner:
             ActorStoppedError: The parent or the system is stopping.
             TypeError, ValueError: The factory, the name or an option is not a good one.
         """
-        cell = _begin(self._parent(), factory, args, name, options)
+        cell = _begin_child(self._parent(), factory, args, name, options)
         try:
             if cell.started:
                 await trio.lowlevel.checkpoint()
@@ -119,17 +119,14 @@ class _FunctionActor(Actor):
         return self._function(ctx, msg, *self._args)
 
 
-def _begin(
+def _begin_child(
     parent: Cell,
     factory: Callable[..., Actor],
     args: tuple[object, ...],
     name: str | None,
     options: SpawnOptions,
 ) -> Cell:
-    """Check everything, make the instance, and only then put the new actor into the tree and start its task.
-
-    An actor without a ``pre_start`` has started when this returns: nobody needs to wait for its task.
-    """
+    """Check what a user has said, and begin the actor."""
     system = parent.system
     if get_ident() != system.thread:
         raise system.wrong_thread(parent.path)
@@ -139,12 +136,43 @@ def _begin(
         name = f"${_plain(kind_of(factory))}-{next(system.numbers)}"
     else:
         check_name(name)
-    checked = system.settings.actors.with_changes(options)
+    return begin(parent, factory, args, name, system.settings.actors.with_changes(options))
+
+
+def begin(
+    parent: Cell,
+    factory: Callable[..., Actor],
+    args: tuple[object, ...],
+    name: str,
+    options: Options,
+    ref: ActorRef[Any] | None = None,
+) -> Cell:
+    """Make the instance, and only then put the new actor into the tree and start its task.
+
+    An actor without a ``pre_start`` has started when this returns: nobody needs to wait for its task. Messages wait in
+    its mailbox until it has.
+
+    Args:
+        parent: Whose child it is.
+        factory: Its recipe.
+        args: Arguments of the factory.
+        name: Any text; only one that ``check_name`` lets through can be part of a path that is looked up.
+        options: Checked ones.
+        ref: How the actor is known to itself and others, instead of as this spawn.
+
+    Raises:
+        StartError: The factory raised.
+        NameTakenError: A sibling has this name.
+        ActorStoppedError: The parent is stopping.
+    """
+    system = parent.system
     if parent.closed:
         raise ActorStoppedError(f"{parent.path} is stopping, it cannot spawn {name!r}", parent.path)
     if name in parent.children:
         raise NameTakenError(f"{parent.path} already has a child {name!r}", f"{parent.path}/{name}")
-    cell = system.cell_class(system, parent, name, factory, args, checked)
+    cell = system.cell_class(system, parent, name, factory, args, options)
+    if ref is not None:
+        cell.ref = ref
     try:
         cell.make()
     except BaseException as error:

@@ -85,7 +85,7 @@ class Evictor:
     def _evict(self, count: int) -> None:
         for ref in self._candidates():
             ref.recipient.signal(PASSIVATE)
-            if not ref.is_alive:
+            if self._rested[ref].closed:
                 self._leaving.add(ref)
                 count -= 1
             if not count:

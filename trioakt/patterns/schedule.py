@@ -211,6 +211,7 @@ class Scheduler:
         self.nursery: trio.Nursery
         self._schedules: dict[str, Schedule] = {}
         self._of: dict[ActorRef[Any], set[Schedule]] = {}
+        self._watched: set[ActorRef[Any]] = set()
         self._numbers = count(1)
         self._runs = False
 
@@ -357,10 +358,10 @@ class Scheduler:
         if context is not None:
             schedule.bind(context)
         self._schedules[schedule.name] = schedule
-        known = ref in self._of
         self._of.setdefault(ref, set()).add(schedule)
         schedule.begin(due)
-        if not known:
+        if ref not in self._watched:
+            self._watched.add(ref)
             ref.recipient.signal(Watch(self))
         return schedule
 
@@ -391,9 +392,12 @@ class Scheduler:
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that an actor has ended; the kernel calls this."""
+        self._watched.discard(ref)
         for schedule in tuple(self._of.get(ref, ())):
-            self.remove(schedule)
-        self._of.pop(ref, None)
+            if not ref.is_alive or schedule.is_over():  # a grain is there for its next activation too
+                self.remove(schedule)
+        if not self._of.get(ref):
+            self._of.pop(ref, None)
 
     def check_thread(self) -> None:
         """Refuse a call from outside the system's own thread, and before the system is entered."""

@@ -10,8 +10,9 @@ import trio
 
 from trioakt.errors import ActorNotFoundError, ConnectionLostError, NodeUnreachableError
 from trioakt.lowlevel import Actor, ActorRef, Address, TerminationCause, Watch, check_name
+from trioakt.patterns.kinds import kind_name
 from trioakt.remote import records
-from trioakt.remote.house import Value, kind_name
+from trioakt.remote.house import Value
 from trioakt.remote.switchboard import Switchboard
 
 if TYPE_CHECKING:

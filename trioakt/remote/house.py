@@ -11,7 +11,7 @@ from msgspec.msgpack import Decoder, Encoder
 from trioakt.codec import Codec
 from trioakt.errors import CodecError, StartError, UnhandledMessageError
 from trioakt.lowlevel import Actor, ActorRef, Address, message, registration
-from trioakt.patterns.worker import MAIN
+from trioakt.patterns.kinds import kind_name
 from trioakt.remote.exports import Exports
 from trioakt.remote.names import Names
 from trioakt.remote.topics import RemoteTopics
@@ -145,9 +145,3 @@ class House:
             return await self.system.spawn(factory, *self.decode(body), name=name or None)
         except (TypeError, ValueError) as error:
             raise StartError(f"{self.system.address} cannot spawn that: {error}", "") from error
-
-
-def kind_name(kind: type[Actor]) -> str:
-    """Return the name of an actor class between nodes; a process node has its parent's main module by another name."""
-    module = "__main__" if kind.__module__ == MAIN else kind.__module__
-    return f"{module}.{kind.__qualname__}"

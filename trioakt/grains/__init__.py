@@ -1,0 +1,1 @@
+"""Grains: actors that are there by their identity, from the first message on and only while they are needed."""

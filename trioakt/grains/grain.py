@@ -1,0 +1,111 @@
+"""What users write: a ``Grain``, and what its class says about all grains of its kind."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import ClassVar
+
+import attrs
+
+from trioakt.lowlevel import Actor, Directive, Ledger, Options, RestPolicy, Siblings, SpawnOptions, Strategy, Verdict
+from trioakt.patterns.kinds import kind_name
+from trioakt.patterns.passivation import Idle
+from trioakt.supervision import OneForOne
+
+
+class Grain(Actor):
+    """An actor that is there by its identity: get a ref to it with ``system.grain(User, "user-123")``.
+
+    Nothing has to spawn it. The first message activates it: the class is called without arguments, ``pre_start`` runs,
+    and ``ctx.identity`` says who it is. When it has been idle for a while it is passivated, ``post_stop`` runs, and the
+    next message activates it anew; whatever it is to remember must be stored by then. In a cluster it is active on one
+    node at a time.
+
+    A grain that fails is restarted; one that keeps failing is stopped, and activated anew by its next message. There is
+    nobody above it to escalate to: ``Directive.ESCALATE`` stops it too.
+
+    Attributes:
+        passivation: When it is passivated; ``Never()`` for as long as its node lives.
+        options: Further options as ``spawn`` takes them: ``mailbox``, ``supervision``, ``reentrancy``,
+            ``init_timeout``, ``stash_capacity``, ``stop_grace``.
+    """
+
+    passivation: ClassVar[RestPolicy] = Idle(120.0)
+    options: ClassVar[SpawnOptions] = {}
+
+
+@attrs.frozen
+class Contained:
+    """Treats a grain as a strategy says, but stops it where that would escalate."""
+
+    strategy: Strategy
+
+    siblings: ClassVar[Siblings] = Siblings.NONE
+
+    def judge(self, ledger: Ledger, error: BaseException, now: float, rng: Random) -> Verdict:
+        """Decide about one failure."""
+        verdict = self.strategy.judge(ledger, error, now, rng)
+        return Verdict(Directive.STOP) if verdict.directive is Directive.ESCALATE else verdict
+
+
+@attrs.frozen
+class GrainKind:
+    """A class of grains as a system runs it.
+
+    Attributes:
+        name: Of the class, as nodes know it.
+        factory: The class.
+        options: Of each of its grains.
+    """
+
+    name: str
+    factory: type[Grain]
+    options: Options
+
+    @classmethod
+    def of(cls, factory: type[Grain], default: Options) -> GrainKind:
+        """Return a class of grains, with the options that it does not name as a system has them.
+
+        Raises:
+            TypeError: It is no class of grains, or has a bad option.
+            ValueError: One of its options is out of range.
+        """
+        _check_factory(factory)
+        options = SpawnOptions(**factory.options)
+        if "passivation" in options:
+            raise TypeError(f"{factory.__qualname__}: passivation is an attribute of its own, not one of the options")
+        options["passivation"] = factory.passivation
+        checked = default.with_changes(options)
+        contained = Contained(checked.supervision or OneForOne())
+        return cls(kind_name(factory), factory, attrs.evolve(checked, supervision=contained))
+
+
+def _check_factory(factory: object) -> None:
+    if not (isinstance(factory, type) and issubclass(factory, Grain)):
+        raise TypeError(f"the kind of a grain is a Grain class, got {factory!r}")
+
+
+def check_identity(identity: object) -> str:
+    """Return an identity if it is one.
+
+    Raises:
+        TypeError: It is no text.
+        ValueError: It is empty, too long, or cannot be written down.
+    """
+    if not isinstance(identity, str):
+        raise TypeError(f"the identity of a grain is a str, got {identity!r}")
+    if not 1 <= len(identity) <= LONGEST or "\0" in identity or not _is_encodable(identity):
+        raise ValueError(f"bad identity {identity[:80]!r}: it is a text of 1 to {LONGEST} characters, without NUL")
+    return identity
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+LONGEST = 255
+"""Characters of an identity."""
