@@ -18,6 +18,15 @@ ROOT = Path(__file__).parent
 PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE_ON_PAGES = ("tests/test_documentation.py", "tests/test_examples.py")
+"""The session `examples` runs them."""
+OF_SOURCES = ("tests/test_layers.py", "tests/test_benchmarks.py")
+"""Judge the sources and the benchmarks, which are the same wherever they are run; the first is what `layers` is for."""
+BY_CHANCE = ("tests/properties", "tests/simulation")
+"""Look for what goes wrong in rare orders of events; the sessions `tests` do that on each Python."""
+CLUSTERS = "tests/multiprocess/test_cluster_*.py"
+"""Kill, freeze and restart whole nodes, as the sessions `tests` do; `tests/cluster` uses each of their parts."""
+SERVERS = ("tests/multiprocess", "tests/cluster/test_etcd_store.py", "tests/cluster/test_postgresql_store.py")
+"""Wait for servers and other processes to die; to the modules of the wheel they add nothing that others do not use."""
 
 
 def find_interpreters() -> None:
@@ -49,73 +58,38 @@ def oldest(requirement: str) -> str:
     return f"{parsed.name}=={bounds[0]}" if bounds else requirement
 
 
+def run_tests(session: nox.Session, *without: str) -> None:
+    """Run the tests without some; if the session has arguments, they go to pytest instead, as they are."""
+    session.run("pytest", "--durations=15", *(session.posargs or [f"--ignore-glob={path}" for path in without]))
+
+
+# The default sessions stand in the order of the time they take, the longest first: in that order .ci/run begins them.
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests; arguments go to pytest."""
+    """Run the tests; arguments go to pytest. What is on pages and the layers have sessions of their own."""
     session.install("-e", ".[all]", *group("tests"))
-    pages = () if session.posargs else tuple(f"--ignore={path}" for path in CODE_ON_PAGES)
-    session.run("pytest", *pages, *session.posargs)
+    run_tests(session, *CODE_ON_PAGES, "tests/test_layers.py")
 
 
 @nox.session(python=PYTHONS[0])
 def tests_oldest(session: nox.Session) -> None:
-    """Run the tests with the oldest dependencies that pyproject.toml allows."""
+    """Run the tests with the oldest dependencies that pyproject.toml allows, but none whose verdict is not theirs."""
     extras: dict[str, list[str]] = PROJECT["project"]["optional-dependencies"]
     required = PROJECT["project"]["dependencies"] + [
         one for name, extra in extras.items() if name != "all" for one in extra
     ]
     session.install("-e", ".", *map(oldest, required), *group("tests"))
-    session.run("pytest", *(f"--ignore={path}" for path in CODE_ON_PAGES), *session.posargs)
-
-
-@nox.session
-def typing(session: nox.Session) -> None:
-    """Check the types with mypy and pyright, both strict."""
-    session.install("-e", ".[all]", *group("typing"), *group("bench"))
-    session.run("mypy")
-    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
-
-
-@nox.session
-def lint(session: nox.Session) -> None:
-    """Check rules and formatting with ruff; `nox -s lint -- --fix` repairs what it can."""
-    session.install(*group("lint"))
-    if "--fix" in session.posargs:
-        session.run("ruff", "check", "--fix")
-        session.run("ruff", "format")
-    else:
-        session.run("ruff", "check")
-        session.run("ruff", "format", "--check")
-
-
-@nox.session
-def layers(session: nox.Session) -> None:
-    """Check that imports only go down and that files, functions and classes keep their size."""
-    session.install("-e", ".", *group("layers"))
-    session.run("lint-imports", "--no-cache", "--no-logo")
-    session.run("pytest", "tests/test_layers.py")
-
-
-@nox.session
-def docs(session: nox.Session) -> None:
-    """Build the documentation, warnings being errors, and check the changelog fragments."""
-    session.install("-e", ".[all]", *group("docs"))
-    session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html", *session.posargs)
-    session.run("towncrier", "build", "--draft", silent=True)
-
-
-@nox.session
-def examples(session: nox.Session) -> None:
-    """Run every example and every program on a page of the documentation."""
-    session.install("-e", ".[all]", *group("tests"))
-    session.run("pytest", *CODE_ON_PAGES, *session.posargs)
+    run_tests(session, *CODE_ON_PAGES, *OF_SOURCES, *BY_CHANCE, CLUSTERS)
 
 
 @nox.session(reuse_venv=False)
 def build(session: nox.Session) -> None:
-    """Build the sdist, from it the wheel, and run every test of the sdist against the installed wheel.
+    """Build the sdist, from it the wheel, and run tests of the sdist against the installed wheel.
 
-    Before its extras are installed the wheel must be good for what needs none.
+    They shall prove that the wheel is complete and that the sdist carries its tests: so all are collected, and those
+    are run that import and use every part. Before its extras are installed the wheel must be good for what needs none.
     """
     session.install(*group("build"), *group("tests"))
     dist = Path(session.create_tmp()) / "dist"
@@ -133,7 +107,51 @@ def build(session: nox.Session) -> None:
     shutil.rmtree(unpacked / "trioakt")
     session.chdir(unpacked)
     session.run("python", "-c", "import sys, trioakt; assert trioakt.__file__.startswith(sys.prefix), trioakt.__file__")
-    session.run("pytest", *session.posargs)
+    session.run("pytest", "--collect-only", "-qq", silent=True)
+    run_tests(session, *CODE_ON_PAGES, *OF_SOURCES, *BY_CHANCE, *SERVERS)
+
+
+@nox.session
+def examples(session: nox.Session) -> None:
+    """Run every example and every program on a page of the documentation."""
+    session.install("-e", ".[all]", *group("tests"))
+    session.run("pytest", "--durations=15", *CODE_ON_PAGES, *session.posargs)
+
+
+@nox.session
+def typing(session: nox.Session) -> None:
+    """Check the types with mypy and pyright, both strict."""
+    session.install("-e", ".[all]", *group("typing"), *group("bench"))
+    session.run("mypy")
+    session.run("pyright", "--pythonpath", str(Path(session.bin) / "python"))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings being errors, and check the changelog fragments."""
+    session.install("-e", ".[all]", *group("docs"))
+    session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html", *session.posargs)
+    session.run("towncrier", "build", "--draft", silent=True)
+
+
+@nox.session
+def layers(session: nox.Session) -> None:
+    """Check that imports only go down and that files, functions and classes keep their size."""
+    session.install("-e", ".", *group("layers"))
+    session.run("lint-imports", "--no-cache", "--no-logo")
+    session.run("pytest", "tests/test_layers.py")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check rules and formatting with ruff; `nox -s lint -- --fix` repairs what it can."""
+    session.install(*group("lint"))
+    if "--fix" in session.posargs:
+        session.run("ruff", "check", "--fix")
+        session.run("ruff", "format")
+    else:
+        session.run("ruff", "check")
+        session.run("ruff", "format", "--check")
 
 
 @nox.session(default=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -15,6 +16,10 @@ __all__ = ["no_leaks", "nothing_is_left"]
 # A machine may be slow: no verdict of Hypothesis rests on real time.
 settings.register_profile("trioakt", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
 settings.load_profile("trioakt")
+
+
+# A shell that starts the run in the background lets it ignore Ctrl-C, and tests that press it would wait for ever.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)

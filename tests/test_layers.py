@@ -19,7 +19,8 @@ FILE_LINES = 500
 FUNCTION_LINES = 50
 CLASS_METHODS = 20
 PROTOCOL_MEMBERS = 5
-VERBS_OF_A_STORE = 6
+LARGER_PROTOCOLS = {"Journal": 6, "Store": 6}
+"""The verbs of an engine that others may write."""
 MAIN_PATH = ["ref.py", "mailbox.py", "cell.py", "actor.py"]
 MAIN_PATH_LINES = 700
 
@@ -178,8 +179,7 @@ def test_its_classes_have_few_methods(path: Path) -> None:
 def test_its_protocols_ask_for_little(path: Path) -> None:
     protocols = [node for node in _classes(path) if _is_protocol(node)]
     sizes = {node.name: len({member.name for member in _members(node)}) for node in protocols}
-    allowed = {"Store": VERBS_OF_A_STORE}
-    assert {name: size for name, size in sizes.items() if size > allowed.get(name, PROTOCOL_MEMBERS)} == {}
+    assert {name: size for name, size in sizes.items() if size > LARGER_PROTOCOLS.get(name, PROTOCOL_MEMBERS)} == {}
 
 
 @each_module

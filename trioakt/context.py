@@ -15,6 +15,7 @@ from trioakt.spawning import PatternSpawner
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
+    from trioakt.cluster.reminders import Reminder
     from trioakt.lowlevel import ActorRef, ReplyTo
     from trioakt.patterns.breaker import CircuitBreaker
     from trioakt.patterns.schedule import Missing, Schedule
@@ -53,10 +54,50 @@ class Context(CoreContext, PatternSpawner):
         Raises:
             RuntimeError: The actor is no grain.
         """
+        return self._grain().identity
+
+    async def remind(self, name: str, delay: float, message: object, every: float | None = None) -> None:
+        """Let a message come to this grain after so many seconds, by then active or not; durable when this returns.
+
+        The store of the cluster keeps it: it outlives this activation, this node, and all nodes at once. It is told
+        again until its handler has ended well, so it comes at least once; ``ctx.reminder`` says which one it is. Of
+        those that were missed, as nobody was there, one comes.
+
+        Args:
+            name: Of the reminder; one that is there already is replaced.
+            delay: Seconds, by the wall clock.
+            message: What comes; it travels like a message to another node.
+            every: Seconds from one time to the next; without it, it comes once.
+
+        Raises:
+            ValueError: The delay, the interval or the name is not a good one.
+            CodecError: The message cannot be written down.
+            NoQuorumError: The store cannot be reached; whether it is there is not known.
+            LeaseLostError: This node has lost its lease, and so the grain.
+            RuntimeError: The actor is no grain, or the system is in no cluster.
+        """
+        grain = self._grain()
+        await self.system.cluster.grains.reminders_of(grain).put(grain.identity, name, delay, message, every)
+
+    async def forget_reminder(self, name: str) -> bool:
+        """Let a reminder of this grain not come any more; return whether there was one.
+
+        Raises:
+            NoQuorumError, LeaseLostError, RuntimeError: As ``remind``.
+        """
+        grain = self._grain()
+        return await self.system.cluster.grains.reminders_of(grain).forget(grain.identity, name)
+
+    @property
+    def reminder(self) -> Reminder | None:
+        """Which reminder the message in hand is; ``None`` if it is none."""
+        return getattr(self.envelope, "reminder", None)
+
+    def _grain(self) -> GrainRef[Any]:
         ref = self.cell.ref
         if not isinstance(ref, GrainRef):
             raise RuntimeError(f"{self.cell.path} is no grain: it has no identity")
-        return ref.identity
+        return ref
 
     def pipe_to(
         self,

@@ -25,6 +25,7 @@
     │   └── RemoteActorError
     ├── JournalError               about what persistent actors have written
     │   ├── SequenceConflictError  somebody else has written under this identity
+    │   ├── FencedError            a newer owner has this identity
     │   ├── JournalFullError       there is no room
     │   ├── JournalDamagedError    the file is damaged, or no journal
     │   └── RecoveryError          the cause is what the codec or apply() raised
@@ -183,6 +184,22 @@ class SequenceConflictError(JournalError):
         self.persistence_id = persistence_id
         self.after = after
         self.last = last
+
+
+class FencedError(JournalError):
+    """A newer owner has this identity, and nothing of this write was stored; nothing is to be done, that one goes on.
+
+    ``token`` is the fencing token of the writer, ``fence`` the larger one that the journal asks for.
+    """
+
+    def __init__(self, persistence_id: str, token: int, fence: int) -> None:
+        super().__init__(
+            f"{persistence_id!r} has a newer owner, with the fencing token {fence}: the token {token} is of the past. "
+            "Nothing is to be done, the newer owner has it"
+        )
+        self.persistence_id = persistence_id
+        self.token = token
+        self.fence = fence
 
 
 class JournalFullError(JournalError):

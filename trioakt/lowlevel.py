@@ -5,7 +5,7 @@ Our own patterns are made of these names and the public ones alone.
 
 from trioakt._core.actor import Actor, Handler
 from trioakt._core.address import Address, check_name
-from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo
+from trioakt._core.ask import Ask, AskOutcome, Listener, ReplyTo, actor_failed
 from trioakt._core.asking import Waiting, ask_all, refuse_cycle, way_to
 from trioakt._core.cell import Cell
 from trioakt._core.context import CoreContext
@@ -92,6 +92,7 @@ __all__ = [
     "Waiting",
     "Watch",
     "Watcher",
+    "actor_failed",
     "arrived",
     "ask_all",
     "begin",

@@ -242,7 +242,8 @@ class ActorSystem(CoreSystem, PatternSpawner):
             TypeError: It is no class of grains, or has a bad option; or the identity is no text.
             ValueError: The identity is empty or too long, or an option is out of range.
         """
-        return self.service(LocalGrains).ref_to(kind, identity)
+        grains = self.service(LocalGrains) if self._cluster is None else self._cluster.grains
+        return grains.ref_to(kind, identity)
 
     def remote_events(
         self, address: str, *kinds: type[Any], buffer: int = 10_000

@@ -64,10 +64,12 @@ class Town:
         self._scopes: dict[ActorSystem, trio.CancelScope] = {}
         self._ended: dict[ActorSystem, trio.Event] = {}
 
-    async def start(self, node: str, *, roles: Any = (), kinds: Any = (Counter,), **options: Any) -> ActorSystem:
+    async def start(
+        self, node: str, *, roles: Any = (), kinds: Any = (Counter,), grains: Any = (), **options: Any
+    ) -> ActorSystem:
         """Start a node, which is a member when this returns."""
         remote = Remote(f"mem://{node}:1", node=node, transport=self.network.transport(node))
-        cluster = Cluster(self.store.view(node), roles=roles, kinds=kinds, lease_ttl=TTL)
+        cluster = Cluster(self.store.view(node), roles=roles, kinds=kinds, grains=grains, lease_ttl=TTL)
         system = ActorSystem("town", remote=remote, cluster=cluster, **options)
         await self._nursery.start(self._run, system)
         return system

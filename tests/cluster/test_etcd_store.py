@@ -19,8 +19,10 @@ from trioakt.cluster.store import Changes, Entry, Removed, Resync
 from trioakt.errors import ClusterError, LeaseLostError, NoQuorumError
 from trioakt.testing.stores import check_store
 
-BOUND = 12.0
-"""Seconds within which a store that cannot be reached has said so."""
+BOUND = 20.0
+"""Seconds within which a store that cannot be reached has said so, on however slow a machine."""
+HELD = 4.0
+"""Seconds to live of a lease that shall not lapse when the machine has no time for a while."""
 STOP: dict[str, Callable[[Member], None]] = {"killed": Member.stop, "frozen": Member.freeze}
 
 
@@ -29,6 +31,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give up sooner, where that is what a test waits for."""
     for name, seconds in {"_PATIENCE": 2.0, "_ATTEMPT": 1.0, "_PULSE": 0.2}.items():
         monkeypatch.setattr(f"trioakt.cluster.etcd_gateway.{name}", seconds)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up later: on a busy machine several members take their time to agree on a leader."""
+    monkeypatch.setattr("trioakt.cluster.etcd_gateway._PATIENCE", BOUND - 5)
 
 
 @asynccontextmanager
@@ -40,12 +48,13 @@ async def store_in(folder: Path, *options: str) -> AsyncGenerator[tuple[Etcd, Et
 
 async def test_it_keeps_the_promises_of_a_store(tmp_path: Path) -> None:
     async with store_in(tmp_path) as (_, store):
-        await check_store(store)
+        await check_store(store, ttl=HELD)
 
 
+@pytest.mark.usefixtures("patient")
 async def test_three_members_keep_the_promises_of_a_store(tmp_path: Path) -> None:
     async with etcd(tmp_path, 3) as cluster, open_etcd_store(cluster.url()) as store:
-        await check_store(store, steps=50)
+        await check_store(store, steps=50, ttl=HELD)
 
 
 # Keys and leases
@@ -101,7 +110,7 @@ async def test_a_lease_that_etcd_has_let_lapse_is_lost(tmp_path: Path) -> None:
 async def test_a_renewal_notices_that_the_lease_is_gone(tmp_path: Path) -> None:
     async with store_in(tmp_path) as (cluster, store), store.grant(10) as lease:
         await cluster.members[0].ask("lease/revoke", {"ID": lease.id})
-        with trio.fail_after(6):  # it would hold for eight
+        with trio.fail_at(lease.deadline - 1):  # until then it would hold
             await lease.lost.wait()
 
 
@@ -129,6 +138,7 @@ async def test_a_store_without_etcd_says_so_in_time_and_goes_on_when_it_is_back(
 
 @pytest.mark.parametrize("how", STOP)
 @pytest.mark.parametrize("asked", ["leader", "another"])
+@pytest.mark.usefixtures("patient")
 async def test_a_leader_that_stops_costs_no_change_and_doubles_none(tmp_path: Path, how: str, asked: str) -> None:
     async with etcd(tmp_path, 3) as cluster:
         leader = await cluster.leader()
@@ -152,11 +162,13 @@ async def test_a_leader_that_stops_costs_no_change_and_doubles_none(tmp_path: Pa
 async def test_a_lease_outlives_the_member_that_it_was_renewed_at(tmp_path: Path) -> None:
     async with etcd(tmp_path, 3) as cluster:
         leader = await cluster.leader()
-        async with open_etcd_store(cluster.url(leader)) as store, store.grant(5) as lease:
+        async with open_etcd_store(cluster.url(leader)) as store, store.grant(2 * HELD) as lease:
             held = await store.create("key", b"", lease)
             leader.freeze()
-            await trio.sleep_until(lease.deadline + 3)
-            assert lease.holds
+            frozen_at = trio.current_time()
+            while lease.renewed_at < frozen_at:
+                assert lease.holds
+                await trio.sleep(0.05)
             assert (await store.list("key")).entries == (Entry("key", b"", held.token),)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import trio
@@ -10,15 +10,36 @@ from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Counter, open_town
 from trioakt import (
+    Actor,
+    ActorFailedError,
     ActorSystem,
     Cluster,
+    Context,
     LeaderChanged,
     LeaseLostError,
     MembershipLost,
     NodeJoined,
     NodeLeft,
     NoQuorumError,
+    Request,
+    message,
 )
+
+
+@message
+class Sleep(Request[int]):
+    """Answered by the fencing token, after a while."""
+
+    seconds: float
+
+
+class Sleeper(Actor):
+    """Lets its whole process sleep, as a laptop does whose lid is closed."""
+
+    def receive(self, ctx: Context, msg: Sleep) -> None:
+        """Sleep, and answer."""
+        cast("MockClock", trio.lowlevel.current_clock()).jump(msg.seconds)
+        ctx.reply(ctx.fencing_token)
 
 
 async def test_members_see_each_other_with_their_roles_and_kinds(autojump_clock: MockClock) -> None:
@@ -86,12 +107,28 @@ async def test_a_node_that_loses_its_lease_stops_owning_says_so_and_comes_back(a
             assert not spawned.is_alive
             with pytest.raises(LeaseLostError):
                 await here.spawn(Counter, 0, name="eve", cluster=True)
+            with pytest.raises(LeaseLostError):
+                here.cluster.fencing_token(spawned.path)
 
         town.store.heal()
         await trio.sleep(2 * TTL)
         found = await here.locate("ada")
         assert found is not None
         assert await found.ask(Add(1)) == 6
+
+
+async def test_an_actor_that_was_held_up_for_longer_than_the_lease_gets_no_fencing_token(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_town() as town:
+        here = await town.start("a", kinds=[Sleeper])
+        ref = await here.spawn(Sleeper, name="ada", cluster=True)
+
+        assert await ref.ask(Sleep(TTL / 2))
+        with pytest.raises(ActorFailedError) as failed:
+            await ref.ask(Sleep(TTL))
+
+        assert isinstance(failed.value.__cause__, LeaseLostError)
 
 
 async def test_with_the_store_out_of_reach_what_is_owned_goes_on_and_nothing_new_is_taken(

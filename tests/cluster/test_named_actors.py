@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from random import Random
 from typing import Any
 
 import pytest
 import trio
+import trio.lowlevel
 from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Counter, Token, Who, open_town
-from trioakt import ActorRef, NameTakenError, Placement, PlacementError, StartError, TrioaktError
+from trioakt import (
+    ActorRef,
+    CodecError,
+    NameTakenError,
+    Placement,
+    PlacementError,
+    Request,
+    StartError,
+    TrioaktError,
+)
 
 
 async def test_a_named_actor_is_found_from_every_node(autojump_clock: MockClock) -> None:
@@ -77,6 +88,25 @@ async def test_a_node_that_leaves_hands_its_actors_over_and_no_ask_is_lost(autoj
         assert await found.ask(Who()) == there.address
 
 
+async def test_an_ask_that_has_waited_for_an_owner_and_cannot_travel_there_fails(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a"), await town.start("b", kinds=())
+        await town.start("c")
+        await here.spawn(Counter, 5, name="ada", cluster=True)
+        found = await there.locate("ada")
+        assert found is not None
+        await town.crash(here)
+        town.store.expire("a")
+        await trio.lowlevel.checkpoint()
+        town.store.freeze()
+        there.cluster.view.owners.clear()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_cannot_travel, found)
+            await trio.sleep(1)
+            town.store.thaw()
+
+
 async def test_a_stopped_actor_is_not_started_again(autojump_clock: MockClock) -> None:
     async with open_town() as town:
         here, there = await town.start("a"), await town.start("b")
@@ -130,6 +160,50 @@ async def test_nobody_with_the_role_is_an_error_that_says_so(autojump_clock: Moc
             await here.spawn_on(Placement.random(role="entity"), Counter, 0, name="ada")
 
         assert await here.locate("ada") is None
+
+
+async def test_nobody_with_the_role_but_nodes_that_drain_is_an_error_that_says_so(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a"), await town.start("b", roles={"entity"})
+        await there.cluster.drain()
+        await trio.sleep(0.1)
+
+        with pytest.raises(PlacementError, match="b drains"):
+            await here.spawn_on(Placement.random(role="entity"), Counter, 0, name="ada")
+
+        assert await here.locate("ada") is None
+
+
+@pytest.mark.parametrize("moment", [0.5, 0.7, 1.3, 1.5], ids=["first", "answer-to-first", "last", "answer-to-last"])
+async def test_a_drain_tries_a_write_again_that_is_lost_and_hands_all_over(
+    moment: float, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a"), await town.start("b")
+        await here.spawn(Counter, 5, name="ada", cluster=True)
+        town.store.delay(0.2, 0.2, Random(0))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(here.cluster.drain)
+            await trio.sleep(moment)
+            town.store.partition("a")  # what is on its way, there or back, is lost
+            await trio.sleep(1.5)
+            town.store.heal()
+
+        assert "a/1 waits for the store" in caplog.text
+        found = await there.locate("ada")
+        assert found is not None
+        assert await found.ask(Who()) == there.address
+        assert here.cluster.health().is_member
+
+
+class Secret(Request[int]):
+    """Cannot be written down."""
+
+
+async def _cannot_travel(ref: ActorRef[Any]) -> None:
+    with trio.fail_after(TTL), pytest.raises(CodecError):
+        await ref.ask(Secret())
 
 
 async def _until_at(ref: ActorRef[Any], address: str) -> None:

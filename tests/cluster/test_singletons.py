@@ -52,6 +52,20 @@ async def test_without_a_node_of_the_role_nothing_is_started(autojump_clock: Moc
             await here.spawn_singleton(Counter, 0, name="scheduler", role="control")
 
 
+@pytest.mark.parametrize("role", ["control", ""])
+async def test_where_all_nodes_of_the_role_drain_nothing_is_started(role: str, autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        here, there = await town.start("a"), await town.start("b", roles={"control"})
+        for node in [there] if role else [there, here]:
+            await node.cluster.drain()
+        await trio.sleep(0.1)
+
+        with pytest.raises(PlacementError, match="b drains"):
+            await here.spawn_singleton(Counter, 0, name="scheduler", role=role)
+
+        assert await here.locate("scheduler") is None
+
+
 async def test_a_singleton_moves_when_its_node_is_lost_with_a_larger_token(autojump_clock: MockClock) -> None:
     async with open_town() as town:
         nodes = {name: await town.start(name) for name in "ab"}

@@ -59,7 +59,7 @@ async def test_a_node_that_starts_again_waits_until_its_earlier_lease_has_lapsed
 
 async def test_a_member_of_another_version_is_not_joined(autojump_clock: MockClock) -> None:
     async with open_town() as town:
-        fact = MemberFact(99, "trioakt://town@z:1", [], [], 0.0, False)
+        fact = MemberFact(99, "trioakt://town@z:1", [], [], 0.0, False, 256)
         await town.store.create("trioakt/town/default/members/z", encode_fact(fact))
         remote = Remote("mem://a:1", node="a", transport=town.network.transport("a"))
 

@@ -19,8 +19,8 @@ from tests.cluster.etcd_server import free_ports
 from tests.multiprocess.processes import PATIENCE, ROOT
 
 PROGRAM = Path(__file__).parent / "cluster_node.py"
-TTL = 2.0
-"""Seconds to live of the leases of these nodes."""
+TTL = 3.0
+"""Seconds to live of the leases of these nodes: enough that none lapses because the machine has no time for a while."""
 TAKEN_OVER = TTL + 2
 """Seconds within which what a lost node has owned is served again, on a machine with time."""
 SLACK = 10.0
@@ -195,10 +195,10 @@ async def open_nodes(store: str, *names: str, lease_ttl: float = TTL) -> AsyncGe
             nursery.cancel_scope.cancel()
 
 
-async def served(node: Node, command: str, name: str) -> Any:
+async def served(node: Node, command: str, *arguments: str) -> Any:
     """Ask again and again until there is an answer, and return it."""
     with trio.fail_after(PATIENCE):
         while True:
             with suppress(Refused):
-                return await node.do(command, name)
+                return await node.do(command, *arguments)
             await trio.sleep(0.05)

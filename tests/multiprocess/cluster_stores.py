@@ -11,6 +11,7 @@ from typing import Protocol
 import pytest
 
 from tests.cluster.etcd_server import Etcd, etcd
+from tests.cluster.postgresql_server import Server, postgresql
 
 
 class Engine(Protocol):
@@ -64,6 +65,25 @@ class OneEtcd:
             member.thaw()
 
 
+class OnePostgresql:
+    """A server, which can be killed and started again."""
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+
+    @property
+    def url(self) -> str:
+        return self._server.url()
+
+    @contextmanager
+    def out_of_reach(self) -> Generator[None]:
+        self._server.kill()
+        try:
+            yield
+        finally:
+            self._server.start()
+
+
 @pytest.fixture(params=["sqlite", "etcd"])
 async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerator[Engine]:
     """Each engine in turn."""
@@ -72,6 +92,13 @@ async def engine(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncGenerat
     else:
         async with etcd(tmp_path / "etcd") as cluster:
             yield OneEtcd(cluster)
+
+
+@pytest.fixture
+def postgresql_engine() -> Generator[Engine]:
+    """The engine that is slowest to start."""
+    with postgresql() as server:
+        yield OnePostgresql(server)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ from trioakt import ActorSystem, Remote
 
 
 async def main(end: str, state: str, last_words: str) -> None:
+    grace = 1.0 if state == "stuck" else 30.0  # which nobody needs who is not stuck
     async with (
         ActorSystem("bank", remote=Remote(cookie="secret")) as system,
-        system.open_process_node("worker", kinds=[Worker], stop_grace=1.0) as node,
+        system.open_process_node("worker", kinds=[Worker], stop_grace=grace) as node,
     ):
         worker = await node.spawn(Worker, last_words)
         await worker.ask(Pid())

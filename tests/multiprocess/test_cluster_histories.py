@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from itertools import permutations, product
 from pathlib import Path
 from random import Random
@@ -29,12 +29,14 @@ from tests.multiprocess.cluster_history import (
     name_step,
 )
 from tests.multiprocess.cluster_kinds import Ledger
-from tests.multiprocess.cluster_processes import TTL, Node, Nodes, Refused, open_nodes
+from tests.multiprocess.cluster_processes import Node, Nodes, Refused, open_nodes, served
 from tests.multiprocess.cluster_stores import Engine, engine
 from tests.multiprocess.processes import PATIENCE
 
 __all__ = ["engine"]
 
+TTL = 2.0
+"""Seconds to live of a lease; one that lapses because the machine has no time is but another fault."""
 ANSWERED = 3 * TTL
 """Seconds after which nobody waits for the outcome of an operation any more."""
 PACE = 0.2
@@ -134,13 +136,13 @@ class Recorder:
     history: dict[str, list[Call[Any]]] = attrs.field(factory=lambda: defaultdict[str, list[Call[Any]]](list))
 
     async def do(self, node: Node, command: str, name: str, *arguments: str) -> Any:
-        """Let a node do something, and return what came of it: a result, an error, or ``None`` if that is not known."""
+        """Let a node do something, and return what came of it: a result or an error, one too if nothing came."""
         with trio.move_on_after(ANSWERED):
             try:
                 return await node.do(command, name, *arguments)
             except Refused as error:
                 return error
-        return None
+        return Refused("TooSlowError", f"{node.name} has not answered")
 
     async def name(self, at: str, name: str, number: int) -> None:
         """Do something about a name."""
@@ -157,7 +159,7 @@ class Recorder:
         outcome = await self.do(self.nodes[at], "add", name)
         if isinstance(outcome, Refused) and outcome.kind in {"ActorNotFoundError", "ActorFailedError"}:
             return  # there was none yet, or the ledger has refused it
-        added = Added() if outcome is None or isinstance(outcome, Refused) else Added(*outcome)
+        added = Added() if isinstance(outcome, Refused) else Added(*outcome)
         self.keep(name, (added, added.sum > 0), called)
 
     def keep(self, name: str, outcome: tuple[Any, bool] | None, called: float) -> None:
@@ -182,6 +184,12 @@ def outcome_of(command: str, owner: str, outcome: Any) -> tuple[Any, bool] | Non
             if kind == "NameTakenError":
                 return Taken(), True
             return Spawned(owner), not isinstance(outcome, Refused)
+
+
+def told(history: Iterable[Call[Any]]) -> str:
+    """Write a history down, a line for each operation."""
+    in_order = sorted(history, key=lambda each: each.called)
+    return "\n".join(f"{each.called:.3f} - {each.returned:.3f}: {each.what}" for each in in_order)
 
 
 async def under_faults(nodes: Nodes, act: Callable[[str, str, int], Awaitable[None]], names: str) -> None:
@@ -210,24 +218,24 @@ async def under_faults(nodes: Nodes, act: Callable[[str, str, int], Awaitable[No
 
 
 async def test_a_name_is_what_one_register_would_be(engine: Engine) -> None:
-    async with open_nodes(engine.url, *"abc") as nodes:
+    async with open_nodes(engine.url, *"abc", lease_ttl=TTL) as nodes:
         recorder = Recorder(nodes, Random(2))
         with trio.fail_after(2 * PATIENCE):
             await under_faults(nodes, recorder.name, "xy")
     for history in recorder.history.values():
         assert len([each for each in history if each.returned < math.inf]) > 5
-        assert is_linearizable(history, "", name_step), sorted(history, key=lambda each: each.called)
+        assert is_linearizable(history, "", name_step), told(history)
 
 
 async def test_a_singleton_with_its_token_counts_as_one_counter_would(engine: Engine, tmp_path: Path) -> None:
     path = str(tmp_path / "ledger")
-    async with open_nodes(engine.url, *"abc") as nodes:
-        await nodes["a"].do("keep_books", "s", path)
+    async with open_nodes(engine.url, *"abc", lease_ttl=TTL) as nodes:
+        await served(nodes["a"], "keep_books", "s", path)
         recorder = Recorder(nodes, Random(3))
         with trio.fail_after(2 * PATIENCE):
             await under_faults(nodes, recorder.counter, "s")
     history = recorder.history["s"]
     assert len([each for each in history if each.returned < math.inf]) > 10
-    assert is_linearizable(history, (0, 0), counter_step), sorted(history, key=lambda each: each.called)
+    assert is_linearizable(history, (0, 0), counter_step), told(history)
     tokens = [token for token, is_refused in Ledger(path).attempts() if not is_refused]
     assert tokens == sorted(tokens)

@@ -108,7 +108,7 @@ async def test_a_process_that_ends_is_lost_to_those_who_watch_and_a_new_one_foll
 
 
 async def test_a_process_that_hangs_is_killed_and_a_new_one_follows() -> None:
-    async with worker_node(suspicion=1.0, stop_grace=0.2) as (system, node):
+    async with worker_node(suspicion=2.0, stop_grace=0.2) as (system, node):
         probe = await Probe.spawn(system)
         worker, first = await node.spawn(Worker), node.pid
         probe.watch(worker)

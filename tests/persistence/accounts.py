@@ -125,14 +125,14 @@ class Moody(MemoryJournal):
         self.gate = trio.Event()
         self.gate.set()
 
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         self._check_room()
-        await super().append(persistence_id, after, events)
+        await super().append(persistence_id, after, events, token)
         await self.gate.wait()
 
-    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
         self._check_room()
-        await super().save_snapshot(persistence_id, after, sequence, data)
+        await super().save_snapshot(persistence_id, after, sequence, data, token)
 
     def _check_room(self) -> None:
         if self.full:

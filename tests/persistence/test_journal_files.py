@@ -80,6 +80,49 @@ async def test_a_damaged_file_is_refused(damage: Callable[[Path], None], path: P
             raise AssertionError("unreachable")
 
 
+FIRST_TABLES = """
+    CREATE TABLE lines (id INTEGER PRIMARY KEY, persistence_id TEXT NOT NULL UNIQUE, last INTEGER NOT NULL);
+    CREATE TABLE events (line INTEGER NOT NULL, sequence INTEGER NOT NULL, data BLOB NOT NULL,
+        PRIMARY KEY (line, sequence)) WITHOUT ROWID;
+    CREATE TABLE snapshots (line INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, data BLOB NOT NULL);
+    PRAGMA application_id = 1947248289;
+    PRAGMA user_version = 1;
+    INSERT INTO lines VALUES (1, 'a', 2);
+    INSERT INTO events VALUES (1, 1, x'6f6e65'), (1, 2, x'74776f');
+    INSERT INTO snapshots VALUES (1, 1, x'7374617465');
+"""
+
+
+def make_journal_of_an_earlier_release(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as database:
+        database.executescript(FIRST_TABLES)
+
+
+async def test_a_file_of_an_earlier_release_is_brought_up_to_date_and_keeps_what_it_has(path: Path) -> None:
+    make_journal_of_an_earlier_release(path)
+    for token in range(1, 4):
+        async with open_sqlite_journal(path) as journal:
+            await journal.fence("a", token)
+            await journal.append("a", token + 1, [b"next"], token)
+    async with open_sqlite_journal(path) as journal:
+        assert [data for _, data in await journal.read("a", 1, 10)] == [b"two", b"next", b"next", b"next"]
+        assert await journal.load_snapshot("a") == (1, b"state")
+
+
+async def test_many_may_open_a_file_of_an_earlier_release_at_once(path: Path) -> None:
+    make_journal_of_an_earlier_release(path)
+
+    async def open_and_write(who: str) -> None:
+        async with open_sqlite_journal(path) as journal:
+            await journal.append(who, 0, [b"x"])
+
+    async with trio.open_nursery() as nursery:
+        for who in "bcdefghi":
+            nursery.start_soon(open_and_write, who)
+    async with open_sqlite_journal(path) as journal:
+        assert [await journal.read(who, 0, 10) for who in "bcdefghi"] == [[(1, b"x")]] * 8
+
+
 async def test_a_file_of_a_later_release_is_refused(path: Path) -> None:
     await fill(path)
     with closing(sqlite3.connect(path)) as database:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
+import trio.lowlevel
 from trio.testing import MockClock
 
 from trioakt.errors import SequenceConflictError
@@ -39,17 +40,17 @@ def test_the_test_kit_is_imported_without_a_codec_and_a_database() -> None:
 
 
 class TakesEverySequence(MemoryJournal):
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         try:
-            await super().append(persistence_id, after, events)
+            await super().append(persistence_id, after, events, token)
         except SequenceConflictError as conflict:
-            await super().append(persistence_id, conflict.last, events)
+            await super().append(persistence_id, conflict.last, events, token)
 
 
 class StoresHalf(MemoryJournal):
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         for number, event in enumerate(events, after):
-            await super().append(persistence_id, number, [event])
+            await super().append(persistence_id, number, [event], token)
 
 
 class ReadsBackwards(MemoryJournal):
@@ -58,19 +59,52 @@ class ReadsBackwards(MemoryJournal):
 
 
 class MixesIdentities(MemoryJournal):
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
-        await super().append(persistence_id[:2], after, events)
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
+        await super().append(persistence_id[:2], after, events, token)
 
 
 class KeepsTheFirstSnapshot(MemoryJournal):
-    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
         first = await self.load_snapshot(persistence_id)
-        await super().save_snapshot(persistence_id, after, sequence, first.data if first else data)
+        await super().save_snapshot(persistence_id, after, sequence, first.data if first else data, token)
 
 
 class DeletesNothing(MemoryJournal):
-    async def delete_events(self, persistence_id: str, up_to: int) -> None:
+    async def delete_events(self, persistence_id: str, up_to: int, token: int = 0) -> None:
+        self._fenced(persistence_id, token)
+
+
+class FencesNobody(MemoryJournal):
+    async def fence(self, persistence_id: str, token: int) -> None:
         pass
+
+
+class LowersTheFence(MemoryJournal):
+    async def fence(self, persistence_id: str, token: int) -> None:
+        self._line(persistence_id).fence = token
+
+
+class FencesNoSnapshots(MemoryJournal):
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
+        await super().save_snapshot(persistence_id, after, sequence, data, max(token, self._line(persistence_id).fence))
+
+
+class FencesNoDeletions(MemoryJournal):
+    async def delete_events(self, persistence_id: str, up_to: int, token: int = 0) -> None:
+        await super().delete_events(persistence_id, up_to, max(token, self._line(persistence_id).fence))
+
+
+class LooksAtTheFenceTooEarly(MemoryJournal):
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
+        self._fenced(persistence_id, token)
+        await trio.lowlevel.checkpoint()
+        await super().append(persistence_id, after, events, self._line(persistence_id).fence)
+
+
+class FencesOffTheOwnerToo(MemoryJournal):
+    async def fence(self, persistence_id: str, token: int) -> None:
+        await super().fence(persistence_id, token)
+        self._line(persistence_id).fence += 1
 
 
 @pytest.mark.parametrize(
@@ -79,9 +113,15 @@ class DeletesNothing(MemoryJournal):
         (TakesEverySequence, "is taken"),
         (StoresHalf, "wholly or not at all"),
         (ReadsBackwards, "in order"),
-        (MixesIdentities, "is refused|tells"),
+        (MixesIdentities, "is refused|tells|are left"),
         (KeepsTheFirstSnapshot, "saved last"),
         (DeletesNothing, "come back|are left"),
+        (FencesNobody, "is taken where the fence is"),
+        (LowersTheFence, "is taken where the fence is"),
+        (FencesNoSnapshots, "is taken where the fence is|there is a conflict"),
+        (FencesNoDeletions, "is taken where the fence is"),
+        (LooksAtTheFenceTooEarly, "is stored after the fence"),
+        (FencesOffTheOwnerToo, "is refused"),
     ],
 )
 async def test_a_broken_journal_is_told_what_it_broke(

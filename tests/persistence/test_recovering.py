@@ -69,10 +69,10 @@ async def test_events_before_a_snapshot_can_be_deleted(autojump_clock: MockClock
 class FullOfSnapshots(MemoryJournal):
     full = True
 
-    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
         if self.full:
             raise JournalFullError("no room")
-        await super().save_snapshot(persistence_id, after, sequence, data)
+        await super().save_snapshot(persistence_id, after, sequence, data, token)
 
 
 async def test_a_snapshot_that_cannot_be_stored_loses_nothing_and_is_tried_again(

@@ -13,6 +13,7 @@ import trio
 from trio.testing import wait_all_tasks_blocked as settle
 
 from trioakt import JournalError, JournalFullError, SequenceConflictError
+from trioakt.errors import FencedError
 from trioakt.persistence import JournalStatistics, SqliteJournal, open_sqlite_journal, tables
 
 
@@ -117,6 +118,32 @@ async def test_a_refused_write_fails_alone_in_its_group(path: Path, other: Other
         assert outcomes.count(SequenceConflictError) == 1
         assert await stored(journal, "leader", "ada", "eve") == ["leader", "ada", "eve"]
         assert await journal.read("taken", 0, 10) == [(1, b"before")]
+
+
+async def test_a_write_of_an_owner_of_the_past_fails_alone_in_its_group(path: Path, other: OtherProcess) -> None:
+    outcomes: list[object] = []
+    async with open_sqlite_journal(path) as journal:
+        await journal.fence("ada", 1)
+        other.begin()
+        async with trio.open_nursery() as nursery:
+            for who in "leader", "ada", "eve":
+                nursery.start_soon(write, journal, who, outcomes)
+            await settle()
+            other.end()
+        assert outcomes.count(FencedError) == 1
+        assert await stored(journal, "leader", "ada", "eve") == ["leader", "eve"]
+
+
+async def test_a_fence_that_is_there_already_costs_no_write_and_waits_for_nobody(
+    path: Path, other: OtherProcess
+) -> None:
+    async with open_sqlite_journal(path) as journal:
+        await journal.fence("a", 7)
+        other.begin()
+        await journal.fence("a", 7)
+        await journal.fence("never heard of", 0)
+        other.end()
+        assert journal.statistics().commits == 1
 
 
 async def test_the_loop_goes_on_while_a_write_waits_for_the_disk(path: Path, other: OtherProcess) -> None:
@@ -247,6 +274,17 @@ async def test_the_sequence_decides_between_two_journals_on_one_file(path: Path)
             await two.append("a", 0, [b"two"])
         await two.append("a", 1, [b"two"])
         assert await one.read("a", 0, 10) == [(1, b"one"), (2, b"two")]
+
+
+async def test_a_fence_holds_for_other_processes_and_for_the_next_opening(path: Path) -> None:
+    async with open_sqlite_journal(path) as one, open_sqlite_journal(path) as two:
+        await one.fence("a", 2)
+        with pytest.raises(FencedError):
+            await two.append("a", 0, [b"late"], 1)
+        await two.append("a", 0, [b"present"], 2)
+    async with open_sqlite_journal(path) as later:
+        with pytest.raises(FencedError):
+            await later.append("a", 1, [b"late"], 1)
 
 
 async def test_many_may_make_the_same_file_at_once(path: Path) -> None:

@@ -51,9 +51,9 @@ async def run(file: str, count: int, seed: int) -> None:
     async with open_sqlite_journal(file) as journal:
         append = journal.append
 
-        async def append_slowly(persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+        async def append_slowly(persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
             await trio.sleep(0.005)  # so that the work takes a while on every machine
-            await append(persistence_id, after, events)
+            await append(persistence_id, after, events, token)
 
         with mock.patch.object(journal, "append", append_slowly):
             print("READY", flush=True)

@@ -38,12 +38,12 @@ class MortalJournal(MemoryJournal):
         self.dies_after_writing = False
         self.death = trio.CancelScope()
 
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         self.writes += 1
         its_time = self.writes == self.dies_at
         if self.death.cancel_called or (its_time and not self.dies_after_writing):
             await self.die()
-        await super().append(persistence_id, after, events)
+        await super().append(persistence_id, after, events, token)
         if its_time:
             await self.die()
 
@@ -102,10 +102,10 @@ class FailingJournal(MemoryJournal):
         self.writes_left = fails_at
         self.after_writing = after_writing
 
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         self.writes_left -= 1
         if self.writes_left or self.after_writing:
-            await super().append(persistence_id, after, events)
+            await super().append(persistence_id, after, events, token)
         if not self.writes_left:
             raise JournalError("the disk is gone, and back again")
 

@@ -11,6 +11,8 @@ import pytest
 
 from tests.remote.authority import Authority
 
+PATIENCE = 30.0
+"""Seconds, at most, that the thread of nng takes on a busy machine."""
 _DESCRIPTORS = Path("/proc/self/fd")
 
 
@@ -25,7 +27,7 @@ def nng_has_closed() -> Generator[None]:
     """Wait for the thread of nng that closes the descriptors of closed sockets a little later."""
     before = _descriptors()
     yield
-    patience = time.monotonic() + 2
+    patience = time.monotonic() + PATIENCE
     while _descriptors() - before and time.monotonic() < patience:
         time.sleep(0.001)
 

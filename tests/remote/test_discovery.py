@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -16,6 +17,8 @@ from trioakt import ActorSystem, Client, NodeUnreachableError, Remote, connect, 
 from trioakt.remote.discovery import DnsSrvSeeds, MdnsSeeds, SeedProvider, advertise_mdns
 
 BANK = "_trioakt._tcp.bank.test"
+OURS = f"bank-{os.getpid()}"
+"""What nobody else on this machine is called, such as the same tests in another run: all hear each other."""
 
 
 class Registry:
@@ -131,16 +134,16 @@ async def test_nodes_are_heard_in_the_local_network() -> None:
     async with nodes("a") as net:
         await serve(net, "a")
         async with (
-            advertise_mdns("bank", "mem://a:1", interfaces=loopback),
+            advertise_mdns(OURS, "mem://a:1", interfaces=loopback),
             advertise_mdns("shop", "mem://nowhere:1", interfaces=loopback),
-            client_of(net, MdnsSeeds("bank", patience=20, interfaces=loopback)) as client,
+            client_of(net, MdnsSeeds(OURS, patience=20, interfaces=loopback)) as client,
         ):
             assert await client.ask("ada", Ping()) == "pong "
 
 
 async def test_a_node_that_is_advertised_no_more_is_not_heard() -> None:
     loopback = ["127.0.0.1"]
-    async with advertise_mdns("bank", "mem://a:1", interfaces=loopback):
+    async with advertise_mdns(OURS, "mem://a:1", interfaces=loopback):
         pass
-    with pytest.raises(NodeUnreachableError, match="no node of 'bank' is heard"):
-        await MdnsSeeds("bank", patience=0.2, interfaces=loopback).seeds()
+    with pytest.raises(NodeUnreachableError, match=f"no node of '{OURS}' is heard"):
+        await MdnsSeeds(OURS, patience=0.2, interfaces=loopback).seeds()

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 import trio
 
 from trioakt.cluster.facts import NameFact, decode_fact
+from trioakt.cluster.shards import is_shard
 from trioakt.cluster.view import NAMES, Name
 from trioakt.errors import NoQuorumError
 from trioakt.lowlevel import ActorRef, check_name
@@ -53,6 +54,10 @@ class Directory:
             recipient = self._recipients[name] = NamedRecipient(self._membership.system, self, name)
         return ActorRef(recipient)
 
+    def add(self, recipient: NamedRecipient) -> None:
+        """Let a recipient that somebody else has made hear of its name."""
+        self._recipients[recipient.name] = recipient
+
     def owner_of(self, name: str) -> ActorRef[Any] | None:
         """Return the actor that has a name now, if it has started and takes messages."""
         if self._membership.holdings is not None:
@@ -67,7 +72,7 @@ class Directory:
 
     def is_known(self, name: str) -> bool:
         """Return whether the name is there, as far as this node has heard."""
-        return not self._membership.is_over and name in self._membership.view.names
+        return not self._membership.is_over and (name in self._membership.view.names or is_shard(name))
 
     def keep(self, recipient: NamedRecipient) -> None:
         """Hold on to a recipient for as long as it is in use."""

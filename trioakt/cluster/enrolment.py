@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioakt.cluster.facts import VERSION, MemberFact, decode_fact
+from trioakt.cluster.facts import MemberFact, decode_fact, encode_fact
 from trioakt.cluster.view import MEMBERS
 from trioakt.errors import ClusterError
 
@@ -18,7 +18,7 @@ _TRIES = 10
 """How often it is tried within a time to live."""
 
 
-async def enrol(store: Store, prefix: str, node: str, fact: bytes, lease: Lease, *, patience: float) -> int:
+async def enrol(store: Store, prefix: str, node: str, fact: MemberFact, lease: Lease, *, patience: float) -> int:
     """Write a node down when an earlier one of its name is gone, and return its incarnation.
 
     Args:
@@ -30,13 +30,13 @@ async def enrol(store: Store, prefix: str, node: str, fact: bytes, lease: Lease,
         patience: Seconds to wait for the earlier one.
 
     Raises:
-        ClusterError: That one is still there, or some member is of another version.
+        ClusterError: That one is still there, or some member is of another version, or counts shards differently.
         NoQuorumError, LeaseLostError: As ``Store.create``.
     """
     give_up = trio.current_time() + patience
     while True:
-        await _check_versions(store, prefix)
-        created = await store.create(prefix + MEMBERS + node, fact, lease)
+        await _check_others(store, prefix, fact)
+        created = await store.create(prefix + MEMBERS + node, encode_fact(fact), lease)
         if created.won:
             return created.token
         if trio.current_time() > give_up:
@@ -44,8 +44,10 @@ async def enrol(store: Store, prefix: str, node: str, fact: bytes, lease: Lease,
         await trio.sleep(lease.ttl / _TRIES)
 
 
-async def _check_versions(store: Store, prefix: str) -> None:
+async def _check_others(store: Store, prefix: str, ours: MemberFact) -> None:
     for entry in (await store.list(prefix + MEMBERS)).entries:
-        version = decode_fact(entry, MemberFact).version
-        if version != VERSION:
-            raise ClusterError(f"{entry.key!r} is of version {version}, this node of version {VERSION}")
+        theirs = decode_fact(entry, MemberFact)
+        if theirs.version != ours.version:
+            raise ClusterError(f"{entry.key!r} is of version {theirs.version}, this node of version {ours.version}")
+        if theirs.shards != ours.shards:
+            raise ClusterError(f"{entry.key!r} has Cluster(shards={theirs.shards}), this node shards={ours.shards}")

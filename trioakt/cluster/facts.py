@@ -10,7 +10,7 @@ from trioakt.cluster.member import Member
 from trioakt.cluster.store import Entry
 from trioakt.errors import ClusterError
 
-VERSION = 1
+VERSION = 2
 """Of these facts; nodes of another version are not joined."""
 
 F = TypeVar("F")
@@ -25,6 +25,8 @@ class MemberFact(msgspec.Struct, frozen=True, array_like=True):
     kinds: list[str]
     joined_at: float
     draining: bool
+    shards: int
+    """In how many parts grains are shared out."""
 
 
 class NameFact(msgspec.Struct, frozen=True, array_like=True):

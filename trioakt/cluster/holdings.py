@@ -13,8 +13,10 @@ from trioakt.cluster.deeds import Deeds
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
 from trioakt.cluster.placement import heir
 from trioakt.cluster.settling import settle
+from trioakt.cluster.shards import Estate, is_shard, open_shard
 from trioakt.cluster.view import Delta, Name, View, fit
 from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
+from trioakt.grains.grain import Grain
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, PoisonPill, SpawnOptions, TerminationCause, Watch
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ class Holding:
     """Cancelled when the name is given up while the actor starts."""
     leaving: bool = False
     """Whether another node is to have it."""
+    gone: trio.Event = attrs.field(factory=trio.Event)
+    """Set when this node has let it go."""
 
 
 class Holdings:
@@ -77,6 +81,7 @@ class Holdings:
         self.draining = False
         self._system = system
         self._endpoint = endpoint
+        self._estate = Estate(system, endpoint, store, lease, view.prefix)
         self._deeds = Deeds(store, lease, view.prefix, run)
         self._lease = lease
         self._view = view
@@ -115,6 +120,7 @@ class Holdings:
             self._clear(name)
         if delta.members:
             self._claim_all(self._view.orphans)
+            self._share_out()
         else:
             self._claim_all(delta.names & self._view.orphans)
 
@@ -214,7 +220,7 @@ class Holdings:
         token = await self._deeds.own(name)
         if token is None or name in self.held:
             return False
-        moved = self._view.is_bereaved(name, self._run)
+        moved = self._view.is_bereaved(name, self._run) and not is_shard(name)
         holding = self.held[name] = Holding(name, token, source)
         try:
             if self.draining or not await self._deeds.is_wanted(name, source.token):
@@ -245,6 +251,7 @@ class Holdings:
         self._settled([name])
         if not holding.leaving:
             await self._deeds.announce(name, token, self._endpoint.name_of(holding.ref))
+        self._share_out()
         if moved:
             self._system.publish(RelocationCompleted, holding.ref, name)
         return True
@@ -252,13 +259,16 @@ class Holdings:
     async def _start(self, holding: Holding) -> ActorRef[Any]:
         fact = holding.source.fact
         try:
-            kind, args = self._kinds[fact.kind], self._endpoint.read_args(fact.args)
+            kind = self._kinds[fact.kind]
+            args = self._endpoint.read_args(fact.args) if fact.args else ()
         except Exception as error:  # another version of the program has written it
             raise StartError(f"{holding.name!r} cannot be started here: {error}", f"/user/{holding.name}") from error
         options = cast("SpawnOptions", dict(fact.options))
         while True:
             before = self._system.actor(holding.name)
             try:
+                if issubclass(kind, Grain):
+                    return open_shard(self._estate, holding.name, kind)
                 return await CoreSystem.spawn(self._system, kind, *args, name=holding.name, **options)
             except NameTakenError as error:
                 if before is None or before.is_alive:
@@ -281,14 +291,32 @@ class Holdings:
     async def _disown(self, holding: Holding) -> None:
         self.held.pop(holding.name, None)
         await self._deeds.disown(holding.name, holding.token)
+        holding.gone.set()
+
+    def _share_out(self) -> None:
+        """Let go of the shards that fall to others now, since members have come."""
+        leaving: list[Holding] = []
+        for name, holding in self.held.items():
+            if is_shard(name) and holding.started.is_set() and not holding.leaving:
+                heir = self.heir_of(holding.source, name)
+                if heir and heir != self._run:
+                    holding.leaving = True
+                    leaving.append(holding)
+        if leaving:
+            self._start_soon(self._hand_all_over, tuple(leaving))
 
     async def hand_over(self) -> None:
         """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
         self.draining = True
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._stop_without_lease, nursery.cancel_scope)
-            if self.held:
-                await self._hand_all_over(tuple(self.held.values()))
+            staying, leaving = list[Holding](), list[Holding]()
+            for holding in self.held.values():
+                (leaving if holding.leaving else staying).append(holding)
+            if staying:
+                await self._hand_all_over(tuple(staying))
+            for holding in leaving:
+                await holding.gone.wait()
             nursery.cancel_scope.cancel()
 
     async def _stop_without_lease(self, scope: trio.CancelScope) -> None:

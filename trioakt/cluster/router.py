@@ -28,10 +28,10 @@ from trioakt.lowlevel import (
     check_name,
     message,
 )
+from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Never
 from trioakt.patterns.router import GroupRef, Router
 from trioakt.patterns.routing import LeastFull
-from trioakt.remote.house import kind_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.member import Member
@@ -169,7 +169,7 @@ class Crew(Actor):
             raise errors[0]
 
     async def _start(self, ctx: CoreContext, place: int) -> None:
-        kind = cast("ClusteredSystem", ctx.system).cluster.kind_called(self._kind)
+        kind = cast("ClusteredSystem", ctx.system).cluster.names.kind_called(self._kind)
         treated = ctx.system.settings.supervision
         ref = self._routees[place] = await ctx.spawn(kind, *self._args, supervision=treated)
         ctx.watch(ref)

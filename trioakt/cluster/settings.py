@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from trioakt.lowlevel import Actor, check_name
+from trioakt.grains.grain import Grain, GrainKind
+from trioakt.lowlevel import Actor, Options, check_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.store import Store
@@ -19,7 +20,7 @@ def _names(values: Iterable[str]) -> frozenset[str]:
     return frozenset(check_name(value) for value in values)
 
 
-def _kinds(values: Iterable[type[Actor]]) -> tuple[type[Actor], ...]:
+def _kinds(values: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(values)
 
 
@@ -32,6 +33,11 @@ def _name(instance: object, attribute: attrs.Attribute[Any], value: str) -> None
     check_name(value)
 
 
+def _are_grains(instance: object, attribute: attrs.Attribute[Any], value: tuple[type[Grain], ...]) -> None:
+    for kind in value:
+        GrainKind.of(kind, Options())
+
+
 def check_kind(kind: object) -> None:
     """Find out whether something is an actor class.
 
@@ -40,6 +46,8 @@ def check_kind(kind: object) -> None:
     """
     if not (isinstance(kind, type) and issubclass(kind, Actor)):
         raise TypeError(f"a kind is an actor class, got {kind!r}")
+    if issubclass(kind, Grain):
+        raise TypeError(f"{kind.__qualname__} is a class of grains: say grains=[...], and system.grain(kind, identity)")
 
 
 @attrs.frozen
@@ -53,12 +61,23 @@ class Cluster:
         name: Clusters of different names in one store have nothing to do with each other.
         roles: What this node is good for, in words of your own, such as ``{"control"}``; actors can be bound to one.
         kinds: Actor classes that may be placed here, by whichever node; what this node spawns itself is added.
+        grains: Classes of grains that may be active here; where a class names a role, on nodes that have it.
         lease_ttl: Seconds from its last renewal on for which a node keeps what it owns; when it has died, others take
             it over after that. At least 1.
+        shards: In how many parts the grains of a class are shared out among the nodes; the same on all of them.
     """
 
     store: str | Store
     name: str = attrs.field(default="default", kw_only=True, validator=_name)
     roles: frozenset[str] = attrs.field(default=frozenset(), kw_only=True, converter=_names)
     kinds: tuple[type[Actor], ...] = attrs.field(default=(), kw_only=True, converter=_kinds, validator=_are_actors)
+    grains: tuple[type[Grain], ...] = attrs.field(default=(), kw_only=True, converter=_kinds, validator=_are_grains)
     lease_ttl: float = attrs.field(default=5.0, kw_only=True, validator=attrs.validators.ge(1.0))
+    shards: int = attrs.field(
+        default=256, kw_only=True, validator=[attrs.validators.instance_of(int), attrs.validators.in_(range(1, 2**16))]
+    )
+
+    @property
+    def placeable(self) -> tuple[type[Actor], ...]:
+        """All classes that may be placed here, those of grains included."""
+        return (*self.kinds, *(kind for kind in self.grains if not kind.role or kind.role in self.roles))

@@ -20,8 +20,9 @@ from trioakt.codec.form import Form, depth_over
 from trioakt.codec.leaves import LEAVES, SCALARS, enum_form, literal_form
 from trioakt.codec.messages import Messages
 from trioakt.codec.objects import interface_form, object_form
-from trioakt.codec.refs import RefCodec, ref_forms
+from trioakt.codec.refs import RefCodec, narrow_ref_form, ref_forms
 from trioakt.codec.unions import union_form
+from trioakt.lowlevel import ActorRef
 
 _ARRAYS: dict[Any, type[Any]] = {
     list: list,
@@ -147,6 +148,8 @@ class Forms:
     def _class(self, kind: Any, cls: Any) -> Form:
         if not hasattr(cls, "__mro__") or cls.__module__ in _FOREIGN or is_typeddict(cls):
             raise Fault(f"values of {kind!r} cannot travel")
+        if ActorRef in cls.__mro__:
+            return narrow_ref_form(self._forms[ActorRef], cls)
         if Enum in cls.__mro__:
             return enum_form(cls)
         if has_fields(cls):

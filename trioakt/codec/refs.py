@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, Protocol
 
+import attrs
+
 from trioakt.codec.faults import Fault, unexpected
 from trioakt.codec.form import Form
 from trioakt.lowlevel import ActorRef, Address
@@ -46,6 +48,18 @@ def ref_forms(refs: RefCodec | None) -> list[Form]:
         Form(refs.write_ref, lambda value, _: refs.read_ref(text(value)), ActorRef, "ref", is_key=True),
         Form(refs.write_address, read_address, Address, "address", is_key=True),
     ]
+
+
+def narrow_ref_form(form: Form, kind: type[ActorRef[Any]]) -> Form:
+    """Return the form of a class of refs, such as those to grains: others are not read as such."""
+
+    def read(value: Any, hint: Any = None) -> ActorRef[Any]:
+        ref: ActorRef[Any] = form.read(value, hint)
+        if not isinstance(ref, kind):
+            raise unexpected(f"a {kind.__name__}", value)
+        return ref
+
+    return attrs.evolve(form, read=read)
 
 
 def _refuse(_value: Any, _: Any = None) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import attrs
 
@@ -11,6 +11,9 @@ from trioakt.lowlevel import Actor, Directive, Ledger, Options, RestPolicy, Sibl
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Idle
 from trioakt.supervision import OneForOne
+
+Relocation = Literal["lazy", "eager"]
+"""When a grain is active again after its node is lost."""
 
 
 class Grain(Actor):
@@ -26,11 +29,16 @@ class Grain(Actor):
 
     Attributes:
         passivation: When it is passivated; ``Never()`` for as long as its node lives.
+        relocation: In a cluster, when the node is lost or leaves: ``"lazy"``: it is active again from its next message
+            on; ``"eager"``: at once. For eager grains the store is told of each activation.
+        role: In a cluster: only nodes with this role have such grains.
         options: Further options as ``spawn`` takes them: ``mailbox``, ``supervision``, ``reentrancy``,
             ``init_timeout``, ``stash_capacity``, ``stop_grace``.
     """
 
     passivation: ClassVar[RestPolicy] = Idle(120.0)
+    relocation: ClassVar[Relocation] = "lazy"
+    role: ClassVar[str] = ""
     options: ClassVar[SpawnOptions] = {}
 
 
@@ -70,7 +78,9 @@ class GrainKind:
             TypeError: It is no class of grains, or has a bad option.
             ValueError: One of its options is out of range.
         """
-        _check_factory(factory)
+        check_grain(factory)
+        if factory.relocation not in get_args(Relocation):
+            raise ValueError(f"{factory.__qualname__}: relocation is 'lazy' or 'eager', got {factory.relocation!r}")
         options = SpawnOptions(**factory.options)
         if "passivation" in options:
             raise TypeError(f"{factory.__qualname__}: passivation is an attribute of its own, not one of the options")
@@ -80,9 +90,15 @@ class GrainKind:
         return cls(kind_name(factory), factory, attrs.evolve(checked, supervision=contained))
 
 
-def _check_factory(factory: object) -> None:
-    if not (isinstance(factory, type) and issubclass(factory, Grain)):
-        raise TypeError(f"the kind of a grain is a Grain class, got {factory!r}")
+def check_grain(kind: object) -> type[Grain]:
+    """Return a class if it is one of grains.
+
+    Raises:
+        TypeError: It is none.
+    """
+    if not (isinstance(kind, type) and issubclass(kind, Grain)):
+        raise TypeError(f"the kind of a grain is a Grain class, got {kind!r}")
+    return kind
 
 
 def check_identity(identity: object) -> str:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from trioakt.grains.grain import Grain, GrainKind, check_identity
+from trioakt.errors import ActorError
+from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
-from trioakt.grains.shard import Shard
+from trioakt.grains.shard import Shard, open_keeper, refuse
+from trioakt.lowlevel import State, TerminationCause, Watch
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import Cell, CoreSystem, Envelope, Signal
@@ -27,7 +29,7 @@ class LocalGrains:
 
     def ref_to(self, factory: type[Grain], identity: str) -> GrainRef[Any]:
         """Return the ref to a grain; see ``ActorSystem.grain``."""
-        name = self._names.get(factory) or self._register(factory)
+        name = self._names.get(check_grain(factory)) or self._register(factory)
         return GrainRef(GrainRecipient(self, name, check_identity(identity)))
 
     def _register(self, factory: type[Grain]) -> str:
@@ -41,27 +43,45 @@ class LocalGrains:
 
     def deliver(self, grain: GrainRecipient, envelope: Envelope) -> None:
         """Take a message in for a grain, which is activated if it is not there."""
-        shard = self._shards.get(grain.kind) or self._open(grain.kind)
-        shard.deliver(grain.id, envelope)
+        try:
+            shard = self._shard(grain.kind)
+        except ActorError as error:
+            refuse(self.system, GrainRef(grain), envelope, error)
+        else:
+            shard.deliver(grain.id, envelope)
 
     async def send(self, grain: GrainRecipient, envelope: Envelope) -> None:
         """Take a message in for a grain, waiting for room."""
-        shard = self._shards.get(grain.kind) or self._open(grain.kind)
-        await shard.send(grain.id, envelope)
+        await self._shard(grain.kind).send(grain.id, envelope)
 
     def signal(self, grain: GrainRecipient, signal: Signal) -> None:
         """Pass a signal on to the present activation of a grain."""
-        shard = self._shards.get(grain.kind) or self._open(grain.kind)
-        shard.signal(grain.id, signal)
+        self.system.user.check_thread()
+        shard = self._shards.get(grain.kind)
+        if shard is not None:
+            shard.signal(grain.id, signal)
+        elif isinstance(signal, Watch):
+            signal.watcher.terminated(GrainRef(grain), TerminationCause.STOPPED)
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain, if there is one."""
         shard = self._shards.get(grain.kind)
         return None if shard is None else shard.active(grain.id)
 
-    def _open(self, kind: str) -> Shard:
+    def _shard(self, kind: str) -> Shard:
+        """Return the shard of a kind; one whose keeper somebody has stopped is opened anew.
+
+        Raises:
+            ActorStoppedError: The system is stopping.
+            NameTakenError: The keeper has not ended yet.
+        """
+        shard = self._shards.get(kind)
+        if shard is not None and shard.keeper.state is not State.STOPPED:
+            return shard
+
         def ref_to(identity: str) -> GrainRef[Any]:
             return GrainRef(GrainRecipient(self, kind, identity))
 
-        shard = self._shards[kind] = Shard(self.system, f"$grains.{kind}", self._kinds[kind], ref_to)
+        keeper = open_keeper(self.system, f"$grains.{kind}")
+        shard = self._shards[kind] = Shard(self.system, keeper, self._kinds[kind], ref_to)
         return shard

@@ -67,18 +67,20 @@ class GrainRecipient:
     Attributes:
         kind: The name of its class.
         id: Who it is.
-        identity: By what the codec knows it, where all nodes know it.
+        shard: The name of its shard, in a cluster.
+        identity: By what the codec knows it, in a cluster, where all nodes know it.
     """
 
-    __slots__ = ("_hash", "_whereabouts", "id", "identity", "kind")
+    __slots__ = ("_hash", "_whereabouts", "id", "identity", "kind", "shard")
 
     is_alive = True
 
-    def __init__(self, whereabouts: Whereabouts, kind: str, id: str, identity: str | None = None) -> None:  # noqa: A002
+    def __init__(self, whereabouts: Whereabouts, kind: str, id: str, shard: str = "") -> None:  # noqa: A002
         self._whereabouts = whereabouts
         self.kind = kind
         self.id = id
-        self.identity = identity
+        self.shard = shard
+        self.identity = f"grain/{kind}/{id}" if shard else None
         self._hash = hash((kind, id))
 
     @property

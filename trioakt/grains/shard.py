@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError
+import attrs
+
+from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError, StartError
 from trioakt.grains.ref import GrainRef
-from trioakt.lowlevel import Actor, ActorRef, Ask, DeadLetterReason, State, TerminationCause, Watch, begin
+from trioakt.lowlevel import (
+    Actor,
+    ActorRef,
+    Ask,
+    DeadLetterReason,
+    TerminationCause,
+    Watch,
+    actor_failed,
+    begin,
+)
+from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import deliver_or_lose
 
 if TYPE_CHECKING:
@@ -15,6 +29,8 @@ if TYPE_CHECKING:
 
     from trioakt.grains.grain import GrainKind
     from trioakt.lowlevel import Cell, CoreSystem, Envelope, Signal
+
+_log = logging.getLogger("trioakt")
 
 ROOM = 10_000
 """Messages that may wait for one activation to end, so that the next one can begin."""
@@ -24,6 +40,17 @@ class Keeper(Actor):
     """The parent of the grains of a shard; it does nothing itself, and none of them can make it fail."""
 
 
+def open_keeper(system: CoreSystem, name: str) -> Cell:
+    """Begin the parent of the grains of a shard.
+
+    Raises:
+        ActorStoppedError: The system is stopping.
+        NameTakenError: An earlier one has not ended yet.
+    """
+    system.user.check_thread()
+    return begin(system.user, Keeper, (), name, attrs.evolve(system.settings.actors, passivation=Never()))
+
+
 class Shard:
     """Grains of one kind that are active here: each is activated by its first message, and lives until it is idle.
 
@@ -31,39 +58,54 @@ class Shard:
 
     Args:
         system: This node's.
-        name: Of the parent of the grains.
+        keeper: The parent of the grains.
         kind: Theirs.
         ref_to: Makes the ref to a grain.
 
     Attributes:
+        system: This node's.
         keeper: The parent of the grains.
+        kind: Of the grains.
+        ref_to: Makes the ref to a grain.
+        changed: Called with the identity of each grain that is activated or has ended.
     """
 
-    def __init__(self, system: CoreSystem, name: str, kind: GrainKind, ref_to: Callable[[str], GrainRef[Any]]) -> None:
-        system.user.check_thread()
-        self.keeper: Cell = begin(system.user, Keeper, (), name, system.settings.actors)
-        self._system = system
-        self._kind = kind
-        self._ref_to = ref_to
+    def __init__(
+        self, system: CoreSystem, keeper: Cell, kind: GrainKind, ref_to: Callable[[str], GrainRef[Any]]
+    ) -> None:
+        self.system = system
+        self.kind = kind
+        self.changed: Callable[[str], None] | None = None
+        self.ref_to = ref_to
+        self.keeper = keeper
+        self._active: dict[str, Cell] = {}
         self._waiting: dict[str, deque[Envelope]] = {}
 
     def active(self, identity: str) -> Cell | None:
         """Return the activation of a grain, if there is one."""
-        return self.keeper.children.get(identity)
+        return self._active.get(identity)
 
     def deliver(self, identity: str, envelope: Envelope) -> None:
         """Take a message in for a grain, and activate it if it is not there."""
-        cell = self.keeper.children.get(identity)
+        cell = self._active.get(identity)
         if cell is None:
             try:
                 cell = self._activate(identity)
             except ActorError as error:
-                self._refuse(identity, envelope, error)
+                refuse(self.system, self.ref_to(identity), envelope, error)
                 return
         if cell.closed:
             self._wait(identity, envelope)
         else:
             cell.deliver(envelope)
+
+    def wake(self, identity: str) -> None:
+        """Activate a grain that is not there, without a message."""
+        if identity not in self._active:
+            try:
+                self._activate(identity)
+            except ActorError as error:
+                _log.error("cannot wake %s: %s", identity, error)
 
     async def send(self, identity: str, envelope: Envelope) -> None:
         """Take a message in for a grain, waiting for room.
@@ -73,7 +115,7 @@ class Shard:
             StartError: The grain could not be made.
         """
         while True:
-            cell = self.keeper.children.get(identity) or self._activate(identity)
+            cell = self._active.get(identity) or self._activate(identity)
             try:
                 await cell.send(envelope)
             except ActorStoppedError:
@@ -83,22 +125,27 @@ class Shard:
 
     def signal(self, identity: str, signal: Signal) -> None:
         """Pass a signal on to the activation of a grain; without one, a watcher hears of its end at once."""
-        cell = self.keeper.children.get(identity)
+        self.system.user.check_thread()
+        cell = self._active.get(identity)
+        if cell is None:  # it may be beginning at this moment
+            cell = self.keeper.children.get(quote(identity, safe=""))
         if cell is not None:
             cell.signal(signal)
-            return
-        self.keeper.check_thread()
-        if isinstance(signal, Watch):
-            signal.watcher.terminated(self._ref_to(identity), TerminationCause.STOPPED)
+        elif isinstance(signal, Watch):
+            signal.watcher.terminated(self.ref_to(identity), TerminationCause.STOPPED)
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that an activation has ended; what has come meanwhile activates the grain anew."""
         assert isinstance(ref, GrainRef)
-        for envelope in self._waiting.pop(ref.identity, ()):
+        identity = ref.identity
+        del self._active[identity]
+        if self.changed is not None:
+            self.changed(identity)
+        for envelope in self._waiting.pop(identity, ()):
             if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
-                self._system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
+                self.system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
             else:
-                deliver_or_lose(self._system, ref, envelope)
+                deliver_or_lose(self.system, ref, envelope)
 
     def _activate(self, identity: str) -> Cell:
         """Begin an activation.
@@ -107,23 +154,25 @@ class Shard:
             ActorStoppedError: The system is stopping.
             StartError: The class could not be called.
         """
-        kind, keeper = self._kind, self.keeper
-        keeper.check_thread()
-        if keeper.state is State.STOPPED:  # somebody has looked it up and stopped it
-            self.keeper = begin(self._system.user, Keeper, (), keeper.name, keeper.options)
-        cell = begin(self.keeper, kind.factory, (), identity, kind.options, self._ref_to(identity))
+        kind, name = self.kind, quote(identity, safe="")
+        cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, self.ref_to(identity))
         cell.signal(Watch(self))
+        if self.changed is not None:
+            self.changed(identity)
         return cell
 
     def _wait(self, identity: str, envelope: Envelope) -> None:
-        self.keeper.check_thread()
+        self.system.user.check_thread()
         waiting = self._waiting.setdefault(identity, deque())
         if len(waiting) >= ROOM:
-            ref = self._ref_to(identity)
-            raise MailboxFullError(f"too much waits for {ref.path} to be activated again", ref.path)
+            path = self.ref_to(identity).path
+            raise MailboxFullError(f"too much waits for {path} to be activated again", path)
         waiting.append(envelope)
 
-    def _refuse(self, identity: str, envelope: Envelope, error: ActorError) -> None:
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(error)
-        self._system.dead_letter(envelope.message, envelope.sender, self._ref_to(identity), DeadLetterReason.STOPPED)
+
+def refuse(system: CoreSystem, ref: GrainRef[Any], envelope: Envelope, error: ActorError) -> None:
+    """Make a message a dead letter, as its grain cannot be activated; its asker hears why."""
+    if isinstance(envelope, Ask) and envelope.pending:
+        cause = error.__cause__ if isinstance(error, StartError) else None
+        envelope.fail(error if cause is None else actor_failed(ref.path, "did not start", cause))
+    system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.STOPPED)

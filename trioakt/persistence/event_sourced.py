@@ -67,6 +67,7 @@ class EventSourced(Persistent[S]):
         could not read.
 
         Raises:
+            FencedError: A newer owner has this identity; there is nothing to do.
             SequenceConflictError: Another writer has written under this identity; only a restart helps, or a stop.
             JournalFullError: The journal has no room.
             JournalError: The events could not be stored. If the journal does not know whether they were, as when it did
@@ -83,7 +84,7 @@ class EventSourced(Persistent[S]):
                 state = self._applied(state, again)
                 stored.append(data)
             if stored:
-                await self._settle(journal.append, self.persistence_id, self._sequence, stored)
+                await self._settle(journal.append, self.persistence_id, self._sequence, stored, self._token)
                 self._state, self._sequence = state, self._sequence + len(stored)
                 if self.snapshot_every is not None and self._sequence - self._snapshot_at >= self.snapshot_every:
                     await self._save_snapshot(journal)
@@ -99,10 +100,10 @@ class EventSourced(Persistent[S]):
         sequence = self._sequence
         try:
             data, _ = self._encoded(self._state)
-            await self._settle(journal.save_snapshot, self.persistence_id, sequence, sequence, data)
+            await self._settle(journal.save_snapshot, self.persistence_id, sequence, sequence, data, self._token)
             self._snapshot_at = sequence
             if not self.keep_events:
-                await self._settle(journal.delete_events, self.persistence_id, sequence)
+                await self._settle(journal.delete_events, self.persistence_id, sequence, self._token)
         except Exception as error:
             _log.error("%s has no new snapshot at %s: %s", self.persistence_id, sequence, Failure.of(error))
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import trio.lowlevel
 
-from trioakt.errors import SequenceConflictError
+from trioakt.errors import FencedError, SequenceConflictError
 from trioakt.persistence.journal import Record
 
 
@@ -16,6 +16,7 @@ class _Line:
 
     def __init__(self) -> None:
         self.last = 0
+        self.fence = 0
         self.events: list[Record] = []
         self.snapshot: Record | None = None
 
@@ -26,10 +27,15 @@ class MemoryJournal:
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
 
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def fence(self, persistence_id: str, token: int) -> None:
+        """As ``Journal.fence``."""
+        await trio.lowlevel.checkpoint()
+        self._fenced(persistence_id, token).fence = token
+
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         """As ``Journal.append``; when cancelled, nothing was stored."""
         await trio.lowlevel.checkpoint()
-        line = self._writable(persistence_id, after)
+        line = self._writable(persistence_id, after, token)
         line.events += map(Record._make, enumerate(events, after + 1))
         line.last = after + len(events)
 
@@ -40,10 +46,10 @@ class MemoryJournal:
         first = _place_after(after, events)
         return events[first : first + limit]
 
-    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
         """As ``Journal.save_snapshot``; when cancelled, nothing was stored."""
         await trio.lowlevel.checkpoint()
-        line = self._writable(persistence_id, after)
+        line = self._writable(persistence_id, after, token)
         line.last = sequence
         line.snapshot = Record(sequence, data)
 
@@ -52,17 +58,23 @@ class MemoryJournal:
         await trio.lowlevel.checkpoint()
         return self._line(persistence_id).snapshot
 
-    async def delete_events(self, persistence_id: str, up_to: int) -> None:
+    async def delete_events(self, persistence_id: str, up_to: int, token: int = 0) -> None:
         """As ``Journal.delete_events``."""
         await trio.lowlevel.checkpoint()
-        events = self._line(persistence_id).events
+        events = self._fenced(persistence_id, token).events
         del events[: _place_after(up_to, events)]
 
     def _line(self, persistence_id: str) -> _Line:
         return self._lines.setdefault(persistence_id, _Line())
 
-    def _writable(self, persistence_id: str, after: int) -> _Line:
+    def _fenced(self, persistence_id: str, token: int) -> _Line:
         line = self._line(persistence_id)
+        if line.fence > token:
+            raise FencedError(persistence_id, token, line.fence)
+        return line
+
+    def _writable(self, persistence_id: str, after: int, token: int) -> _Line:
+        line = self._fenced(persistence_id, token)
         if line.last != after:
             raise SequenceConflictError(persistence_id, after, line.last)
         return line

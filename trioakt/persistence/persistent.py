@@ -22,7 +22,8 @@ Ts = TypeVarTuple("Ts")
 class Persistent(Actor, Generic[S]):
     """Base of ``EventSourced`` and ``Snapshotted``.
 
-    The system must have a ``Journal`` among its extensions.
+    The system must have a ``Journal`` among its extensions. An actor that has a fencing token, as in a cluster those
+    with names and grains have, writes with it.
 
     Attributes:
         persistence_id: Under which identity the state is kept; one live actor at a time may write under it.
@@ -40,6 +41,7 @@ class Persistent(Actor, Generic[S]):
         self.persistence_id = persistence_id
         self._state = state
         self._sequence = 0
+        self._token = 0
         self._journal: Journal | None = None
         self._one_write = trio.Lock()
 
@@ -54,16 +56,21 @@ class Persistent(Actor, Generic[S]):
         return self._state
 
     async def pre_start(self, ctx: Context) -> None:
-        """Recover the state; a ``pre_start`` of your own awaits ``super().pre_start(ctx)`` first.
+        """Fence off owners of the past, and recover the state.
 
+        A ``pre_start`` of your own awaits ``super().pre_start(ctx)`` first. Until then it may set ``persistence_id``.
         It is bounded by the ``init_timeout`` of the spawn.
 
         Raises:
             ValueError: The system has no journal.
+            FencedError: A newer owner has this identity.
+            LeaseLostError: This node has lost the lease that makes it the owner.
             RecoveryError: What is stored cannot be read or applied.
             JournalError: The journal cannot be read.
         """
         journal = ctx.extension(Journal)  # type: ignore[type-abstract]
+        self._token = _token(ctx)
+        await journal.fence(self.persistence_id, self._token)
         await self._recover(journal)
         self._journal = journal
 
@@ -99,3 +106,11 @@ class Persistent(Actor, Generic[S]):
                 f"{self.persistence_id!r}: the journal did not answer within {self.write_timeout} s; the next recovery "
                 "shows whether it is written"
             )
+
+
+def _token(ctx: Context) -> int:
+    """Return the fencing token of an actor that has one; 0 for all others."""
+    try:
+        return ctx.fencing_token
+    except RuntimeError:
+        return 0

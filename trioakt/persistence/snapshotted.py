@@ -36,6 +36,7 @@ class Snapshotted(Persistent[S]):
         a write short, as in ``EventSourced.persist``.
 
         Raises:
+            FencedError: A newer owner has this identity; there is nothing to do.
             SequenceConflictError: Another writer has written under this identity; only a restart helps, or a stop.
             JournalFullError: The journal has no room.
             JournalError: The state could not be stored; as ``EventSourced.persist``.
@@ -45,7 +46,7 @@ class Snapshotted(Persistent[S]):
         async with self._one_write:
             journal, number = self._recovered(), self._sequence
             data, again = self._encoded(state)
-            await self._settle(journal.save_snapshot, self.persistence_id, number, number + 1, data)
+            await self._settle(journal.save_snapshot, self.persistence_id, number, number + 1, data, self._token)
             self._state, self._sequence = again, number + 1
 
     async def _recover(self, journal: Journal) -> None:

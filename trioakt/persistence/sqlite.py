@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from os import PathLike
+from typing import TypeVar, TypeVarTuple, Unpack
 
 import attrs
 import trio
@@ -13,6 +14,9 @@ import trio
 from trioakt.errors import JournalError
 from trioakt.persistence.journal import Record
 from trioakt.persistence.tables import Change, Tables
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _LARGEST_GROUP = 1_000
 
@@ -64,27 +68,30 @@ class SqliteJournal:
         """Return frozen figures."""
         return JournalStatistics(self._writes, self._tables.commits, len(self._waiting))
 
-    async def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    async def fence(self, persistence_id: str, token: int) -> None:
+        """As ``Journal.fence``; where the token is there already, it waits for no other writer."""
+        if await self._read(self._tables.load_fence, persistence_id) != token:
+            await self._write(partial(self._tables.fence, persistence_id, token))
+
+    async def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int = 0) -> None:
         """As ``Journal.append``; cancelled before its transaction began, nothing was stored."""
-        await self._write(partial(self._tables.append, persistence_id, after, tuple(events)))
+        await self._write(partial(self._tables.append, persistence_id, after, tuple(events), token))
 
     async def read(self, persistence_id: str, after: int, limit: int) -> Sequence[Record]:
         """As ``Journal.read``; a batch of large events ends before the limit, at about 4 MiB."""
-        self._check_open()
-        return await trio.to_thread.run_sync(self._tables.read, persistence_id, after, limit, limiter=self._one_reader)
+        return await self._read(self._tables.read, persistence_id, after, limit)
 
-    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    async def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int = 0) -> None:
         """As ``Journal.save_snapshot``; cancelled before its transaction began, nothing was stored."""
-        await self._write(partial(self._tables.save_snapshot, persistence_id, after, sequence, data))
+        await self._write(partial(self._tables.save_snapshot, persistence_id, after, sequence, data, token))
 
     async def load_snapshot(self, persistence_id: str) -> Record | None:
         """As ``Journal.load_snapshot``."""
-        self._check_open()
-        return await trio.to_thread.run_sync(self._tables.load_snapshot, persistence_id, limiter=self._one_reader)
+        return await self._read(self._tables.load_snapshot, persistence_id)
 
-    async def delete_events(self, persistence_id: str, up_to: int) -> None:
+    async def delete_events(self, persistence_id: str, up_to: int, token: int = 0) -> None:
         """As ``Journal.delete_events``."""
-        await self._write(partial(self._tables.delete_events, persistence_id, up_to))
+        await self._write(partial(self._tables.delete_events, persistence_id, up_to, token))
 
     async def close(self) -> None:
         """Let the transactions under way end, and close the file."""
@@ -92,6 +99,10 @@ class SqliteJournal:
         with trio.CancelScope(shield=True):  # SQLite waits a few seconds at most
             async with self._one_reader:
                 await trio.to_thread.run_sync(self._tables.close, limiter=self._one_writer)
+
+    async def _read(self, read: Callable[[Unpack[Ts]], T], *args: *Ts) -> T:
+        self._check_open()
+        return await trio.to_thread.run_sync(read, *args, limiter=self._one_reader)
 
     async def _write(self, change: Change) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
@@ -149,14 +160,15 @@ async def open_sqlite_journal(path: str | PathLike[str]) -> AsyncGenerator[Sqlit
     nor the loss of power takes it away. Several processes may write to the same file; each waits for the others, at
     most 5 seconds. The file must be on a local disk.
 
-    Opening checks the whole file, which takes a few seconds for each gigabyte. Files are read and written in threads.
+    A file of an earlier release is brought up to date, and then that release cannot open it any more. Opening checks
+    the whole file, which takes a few seconds for each gigabyte. Files are read and written in threads.
 
     Args:
         path: The file; beside it SQLite keeps two more, ``-wal`` and ``-shm``, while it is open.
 
     Raises:
         JournalDamagedError: The file is damaged, or holds something else; it is left as it is.
-        JournalError: It cannot be opened, or was made by a release with other tables.
+        JournalError: It cannot be opened, or was written by a later release.
     """
     journal = SqliteJournal(await trio.to_thread.run_sync(Tables, path))
     try:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-from trioakt.errors import JournalDamagedError, JournalError, JournalFullError, SequenceConflictError
+from trioakt.errors import FencedError, JournalDamagedError, JournalError, JournalFullError, SequenceConflictError
 from trioakt.persistence.journal import Record
 
 Change: TypeAlias = Callable[[], None]
@@ -18,8 +18,6 @@ Change: TypeAlias = Callable[[], None]
 
 _APPLICATION_ID = 0x7410A6A1
 """What SQLite notes in the head of our files."""
-_SCHEMA = 1
-"""The version of the tables; a file with another one is refused."""
 _PATIENCE = 5.0
 """Seconds to wait for another process that writes to the same file."""
 _BATCH_BYTES = 2**22
@@ -27,14 +25,17 @@ _BATCH_BYTES = 2**22
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 _DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
-_TABLES = (
-    "CREATE TABLE lines (id INTEGER PRIMARY KEY, persistence_id TEXT NOT NULL UNIQUE, last INTEGER NOT NULL)",
-    """CREATE TABLE events (line INTEGER NOT NULL, sequence INTEGER NOT NULL, data BLOB NOT NULL,
-        PRIMARY KEY (line, sequence)) WITHOUT ROWID""",
-    "CREATE TABLE snapshots (line INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, data BLOB NOT NULL)",
-    f"PRAGMA application_id = {_APPLICATION_ID}",
-    f"PRAGMA user_version = {_SCHEMA}",
+_VERSIONS = (
+    (
+        "CREATE TABLE lines (id INTEGER PRIMARY KEY, persistence_id TEXT NOT NULL UNIQUE, last INTEGER NOT NULL)",
+        """CREATE TABLE events (line INTEGER NOT NULL, sequence INTEGER NOT NULL, data BLOB NOT NULL,
+            PRIMARY KEY (line, sequence)) WITHOUT ROWID""",
+        "CREATE TABLE snapshots (line INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, data BLOB NOT NULL)",
+        f"PRAGMA application_id = {_APPLICATION_ID}",
+    ),
+    ("ALTER TABLE lines ADD COLUMN fence INTEGER NOT NULL DEFAULT 0",),
 )
+"""What leads from each version of the tables to the next, from an empty file on; a file with a later one is refused."""
 
 
 class Tables:
@@ -42,7 +43,7 @@ class Tables:
 
     Raises:
         JournalDamagedError: The file is damaged, or holds something else.
-        JournalError: It cannot be opened, or comes from another version of the tables.
+        JournalError: It cannot be opened, or has a later version of the tables.
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
@@ -82,20 +83,27 @@ class Tables:
         self.commits += 1
         return outcomes
 
-    def append(self, persistence_id: str, after: int, events: Sequence[bytes]) -> None:
+    def fence(self, persistence_id: str, token: int) -> None:
+        """Raise the fence; part of a transaction."""
+        self._line(persistence_id, token)
+        upsert = """INSERT INTO lines (persistence_id, last, fence) VALUES (?, 0, ?)
+            ON CONFLICT (persistence_id) DO UPDATE SET fence = excluded.fence"""
+        self._writer.execute(upsert, (persistence_id, token))
+
+    def append(self, persistence_id: str, after: int, events: Sequence[bytes], token: int) -> None:
         """Add events; part of a transaction."""
-        line = self._advance(persistence_id, after, after + len(events))
+        line = self._advance(persistence_id, after, after + len(events), token)
         rows = [(line, number, data) for number, data in enumerate(events, after + 1)]
         self._writer.executemany("INSERT INTO events VALUES (?, ?, ?)", rows)
 
-    def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes) -> None:
+    def save_snapshot(self, persistence_id: str, after: int, sequence: int, data: bytes, token: int) -> None:
         """Replace the snapshot; part of a transaction."""
-        line = self._advance(persistence_id, after, sequence)
+        line = self._advance(persistence_id, after, sequence, token)
         self._writer.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (line, sequence, data))
 
-    def delete_events(self, persistence_id: str, up_to: int) -> None:
+    def delete_events(self, persistence_id: str, up_to: int, token: int) -> None:
         """Delete events; part of a transaction."""
-        line, _ = self._line(persistence_id)
+        line, _ = self._line(persistence_id, token)
         self._writer.execute("DELETE FROM events WHERE line = ? AND sequence <= ?", (line, up_to))
 
     def _transaction(self, changes: Sequence[Change]) -> list[Exception | None]:
@@ -105,8 +113,8 @@ class Tables:
             for change in changes:
                 try:
                     change()
-                except SequenceConflictError as conflict:
-                    outcomes.append(conflict)
+                except (FencedError, SequenceConflictError) as refusal:
+                    outcomes.append(refusal)
                 else:
                     outcomes.append(None)
             self._writer.execute("COMMIT")
@@ -116,9 +124,9 @@ class Tables:
             raise
         return outcomes
 
-    def _advance(self, persistence_id: str, after: int, last: int) -> int:
+    def _advance(self, persistence_id: str, after: int, last: int, token: int) -> int:
         """Move the last number of a line from one to another, and return the key of the line."""
-        line, present = self._line(persistence_id)
+        line, present = self._line(persistence_id, token)
         if present != after:
             raise SequenceConflictError(persistence_id, after, present)
         if line is None:
@@ -127,11 +135,14 @@ class Tables:
         self._writer.execute("UPDATE lines SET last = ? WHERE id = ?", (last, line))
         return line
 
-    def _line(self, persistence_id: str) -> tuple[int | None, int]:
-        """Return the key of a line and its last number."""
-        query = "SELECT id, last FROM lines WHERE persistence_id = ?"
-        found: tuple[int, int] | None = self._writer.execute(query, (persistence_id,)).fetchone()
-        return found or (None, 0)
+    def _line(self, persistence_id: str, token: int) -> tuple[int | None, int]:
+        """Return the key of a line and its last number, to who is not fenced off."""
+        query = "SELECT id, last, fence FROM lines WHERE persistence_id = ?"
+        found: tuple[int, int, int] | None = self._writer.execute(query, (persistence_id,)).fetchone()
+        line, last, fence = found or (None, 0, 0)
+        if fence > token:
+            raise FencedError(persistence_id, token, fence)
+        return line, last
 
     # -------------------------------------------------------------------- reading
 
@@ -151,6 +162,13 @@ class Tables:
             rows.close()
         return batch
 
+    def load_fence(self, persistence_id: str) -> int:
+        """Return the smallest token that is taken."""
+        query = "SELECT fence FROM lines WHERE persistence_id = ?"
+        with self._errors():
+            found: tuple[int] | None = self._reader.execute(query, (persistence_id,)).fetchone()
+        return found[0] if found else 0
+
     def load_snapshot(self, persistence_id: str) -> Record | None:
         """Return the snapshot."""
         query = """SELECT sequence, data FROM snapshots WHERE line = (SELECT id FROM lines WHERE persistence_id = ?)"""
@@ -168,15 +186,15 @@ class Tables:
     def _prepare(self) -> None:
         """Check what is there, or make the tables; a file of somebody else's is not touched."""
         self._writer.execute("BEGIN")  # one view of what is there, whatever other processes do
-        is_new = self._is_new()
+        is_old = self._version() < len(_VERSIONS)
         self._writer.execute("COMMIT")
         self._write_ahead()
         self._writer.execute("PRAGMA synchronous = FULL")  # a commit is on the disk before it returns
-        if is_new:
-            self._transaction([self._make_tables])
         verdict = self._pragma("quick_check(1)")
         if verdict != "ok":
             raise JournalDamagedError(f"{self.path} is damaged: {verdict}")
+        if is_old:
+            self._transaction([self._bring_up_to_date])
 
     def _write_ahead(self) -> None:
         """Let SQLite keep a write-ahead log; here alone it does not wait for another process that does the same."""
@@ -192,23 +210,25 @@ class Tables:
         if mode != "wal":
             raise JournalError(f"{self.path}: its file system does not allow a write-ahead log")
 
-    def _is_new(self) -> bool:
-        identity, version = self._pragma("application_id"), self._pragma("user_version")
+    def _version(self) -> int:
+        """Return which version of the tables is there, 0 if there are none."""
+        identity: int = self._pragma("application_id")
+        version: int = self._pragma("user_version")
         if identity == _APPLICATION_ID:
-            if version != _SCHEMA:
-                raise JournalError(f"{self.path} has tables of version {version}, this release knows {_SCHEMA}")
-            return False
-        if identity or version or self._writer.execute("SELECT 1 FROM sqlite_master").fetchone():
+            if version > len(_VERSIONS):
+                raise JournalError(f"{self.path} has tables of version {version}, this release knows {len(_VERSIONS)}")
+        elif identity or version or self._writer.execute("SELECT 1 FROM sqlite_master").fetchone():
             raise JournalDamagedError(f"{self.path} is a database, but no journal of trioakt")
-        return True
+        return version
 
-    def _make_tables(self) -> None:
-        if self._is_new():  # another process may have been faster
-            for statement in _TABLES:
+    def _bring_up_to_date(self) -> None:
+        for statements in _VERSIONS[self._version() :]:  # another process may have been faster
+            for statement in statements:
                 self._writer.execute(statement)
+        self._writer.execute(f"PRAGMA user_version = {len(_VERSIONS)}")
 
-    def _pragma(self, name: str) -> object:
-        row: tuple[object] = self._writer.execute(f"PRAGMA {name}").fetchone()
+    def _pragma(self, name: str) -> Any:
+        row: tuple[Any] = self._writer.execute(f"PRAGMA {name}").fetchone()
         return row[0]
 
     @contextmanager

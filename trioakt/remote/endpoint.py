@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trioakt.errors import ActorNotFoundError, ConnectionLostError, NodeUnreachableError
-from trioakt.lowlevel import Actor, ActorRef, Address, TerminationCause, Watch, check_name
+from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Recipient, TerminationCause, Watch, check_name
 from trioakt.patterns.kinds import kind_name
 from trioakt.remote import records
+from trioakt.remote.chains import ChainedAsk, check_chain
 from trioakt.remote.house import Value
 from trioakt.remote.switchboard import Switchboard
 
@@ -123,6 +124,15 @@ class Endpoint:
     def ref_of(self, text: str) -> ActorRef[Any]:
         """Return the ref with this text."""
         return self._switchboard.house.names.read_ref(text)
+
+    def check_circle(self, request: Ask, recipient: Recipient) -> None:
+        """Refuse a request of another node that would wait for somebody in its own chain.
+
+        Raises:
+            AskCycleError: It would.
+        """
+        if isinstance(request, ChainedAsk):
+            check_chain(request.chain, recipient, self._switchboard.house.names)
 
     def write_args(self, args: tuple[Any, ...]) -> bytes:
         """Return the bytes of arguments; raise CodecError if they cannot travel."""

@@ -25,7 +25,7 @@ from trioakt.lowlevel import (
     Watcher,
     refuse_cycle,
 )
-from trioakt.patterns.telling import deliver_or_lose
+from trioakt.patterns.telling import lose
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import CoreSystem
@@ -171,11 +171,12 @@ class NamedRecipient:
             return
         try:
             _aim(envelope, owner)
-        except Exception as error:  # a circle of asks, seen only now
+            owner.recipient.deliver(envelope)
+        except Exception as error:  # such as a circle of asks, which is seen only now
             if isinstance(envelope, Ask):
                 envelope.fail(error)
-            return
-        deliver_or_lose(system, owner, envelope)
+            else:
+                lose(system, owner, envelope.message, envelope.sender, error)
 
     def _refuse(self, envelope: Envelope) -> None:
         if isinstance(envelope, Ask) and envelope.pending:

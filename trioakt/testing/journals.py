@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import contextmanager
 from random import Random
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 import trio.lowlevel
 
-from trioakt.errors import SequenceConflictError
+from trioakt.errors import FencedError, SequenceConflictError
 
 if TYPE_CHECKING:  # not when it runs: the test kit needs no codec
     from trioakt.persistence import Journal
@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # not when it runs: the test kit needs no codec
 _IDENTITIES = ("a", "account-ada", "a/b c", "it's; --", "雪 ☃", "x" * 500)
 _CONTENTS = (b"", b"\0", bytes(range(256)), b"plain", b"y" * 100_000)
 _RIVALS = 20
+_MOST = 1_000
 
 
 async def check_journal(journal: Journal, *, steps: int = 500, seed: int = 0) -> None:
@@ -26,7 +27,8 @@ async def check_journal(journal: Journal, *, steps: int = 500, seed: int = 0) ->
     Events come back as they went in, in their order, and identities do not mix. A write that follows another number
     than the last is refused and stores nothing, and of many at once exactly one is taken. A write that is cancelled is
     stored wholly or not at all. The numbers go on when events are deleted, and a snapshot takes the place of the one
-    before.
+    before. A token that is smaller than the fence is refused, and from the moment on in which the fence is there,
+    nothing of an owner before is stored any more.
 
     Args:
         journal: An empty one. What is durable about it is for you to test.
@@ -42,13 +44,14 @@ async def check_journal(journal: Journal, *, steps: int = 500, seed: int = 0) ->
         await line.compare()
     for _ in range(steps):
         line = rng.choice(lines)
-        action = rng.choice([line.append, line.append, line.append_wrongly, line.save, line.save_wrongly, line.delete])
-        await action()
+        await line.step()
         await line.read_some()
     for line in lines:
         await line.compare()
         await line.rival()
         await line.cancel()
+        await line.compare()
+        await line.overtake()
         await line.compare()
 
 
@@ -62,35 +65,61 @@ class _Line:
         self._last = 0
         self._events: dict[int, bytes] = {}
         self._snapshot: tuple[int, bytes] | None = None
+        self._fence = 0
 
     # ------------------------------------------------------------------- one step
+
+    async def step(self) -> None:
+        steps = [self.append, self.append, self.append_wrongly, self.save, self.save_wrongly, self.delete]
+        await self._rng.choice([*steps, self.raise_fence, self.write_too_late])()
 
     async def append(self) -> None:
         events = self._some_events()
         with _taken():
-            await self._journal.append(self._identity, self._last, events)
+            await self._journal.append(self._identity, self._last, events, self._fence)
         self._stored(events)
 
     async def append_wrongly(self) -> None:
         after = self._wrong()
         with _refused(self._identity, after, self._last):
-            await self._journal.append(self._identity, after, self._some_events())
+            await self._journal.append(self._identity, after, self._some_events(), self._fence)
 
     async def save(self) -> None:
         sequence, data = self._last + self._rng.randint(0, 1), self._rng.choice(_CONTENTS)
         with _taken():
-            await self._journal.save_snapshot(self._identity, self._last, sequence, data)
+            await self._journal.save_snapshot(self._identity, self._last, sequence, data, self._fence)
         self._last, self._snapshot = sequence, (sequence, data)
 
     async def save_wrongly(self) -> None:
         after = self._wrong()
         with _refused(self._identity, after, self._last):
-            await self._journal.save_snapshot(self._identity, after, after, b"wrong")
+            await self._journal.save_snapshot(self._identity, after, after, b"wrong", self._fence)
 
     async def delete(self) -> None:
         up_to = self._rng.randint(0, self._last)
-        await self._journal.delete_events(self._identity, up_to)
+        with _taken():
+            await self._journal.delete_events(self._identity, up_to, self._fence)
         self._events = {number: data for number, data in self._events.items() if number > up_to}
+
+    async def raise_fence(self) -> None:
+        token = self._fence + self._rng.randint(0, 1)
+        with _taken():
+            await self._journal.fence(self._identity, token)
+        self._fence = token
+
+    async def write_too_late(self) -> None:
+        """Write as an owner of the past, who may know the last number or not."""
+        if self._fence == 0:
+            return
+        who, token, after = self._identity, self._rng.randrange(self._fence), self._rng.randint(0, self._last)
+        writes: list[Callable[[], Awaitable[None]]] = [
+            lambda: self._journal.fence(who, token),
+            lambda: self._journal.append(who, after, [b"late"], token),
+            lambda: self._journal.save_snapshot(who, after, after, b"late", token),
+            lambda: self._journal.delete_events(who, after, token),
+        ]
+        with _fenced_off(who, token, self._fence):
+            await self._rng.choice(writes)()
 
     async def read_some(self) -> None:
         after, limit = self._rng.randint(0, self._last + 1), self._rng.randint(1, 5)
@@ -114,7 +143,7 @@ class _Line:
 
         async def write(number: int) -> None:
             try:
-                await self._journal.append(self._identity, after, [b"%d" % number, b"too"])
+                await self._journal.append(self._identity, after, [b"%d" % number, b"too"], self._fence)
             except SequenceConflictError:
                 return
             won.append(number)
@@ -131,7 +160,7 @@ class _Line:
         for patience in range(10):
             events = self._some_events()
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._journal.append, self._identity, self._last, events)
+                nursery.start_soon(self._journal.append, self._identity, self._last, events, self._fence)
                 for _ in range(patience):
                     await trio.lowlevel.checkpoint()
                 nursery.cancel_scope.cancel()
@@ -139,6 +168,29 @@ class _Line:
             if stored != self._events:
                 self._stored(events)
                 assert stored == self._events, "a write that was cancelled is stored wholly or not at all"
+
+    async def overtake(self) -> None:
+        """Raise the fence while the owner before writes."""
+        for patience in range(10):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._write_on_and_on, self._fence)
+                for _ in range(patience):
+                    await trio.lowlevel.checkpoint()
+                self._fence += 1
+                await self._journal.fence(self._identity, self._fence)
+                found = await self._read_all()
+            stored = await self._read_all()
+            assert stored == found, "something of an owner of the past is stored after the fence is there"
+            assert stored == self._events, f"the events of {self._identity!r} are those that went in"
+
+    async def _write_on_and_on(self, token: int) -> None:
+        for _ in range(_MOST):  # a journal that fences nobody off shall not hang the check
+            events = self._some_events()
+            try:
+                await self._journal.append(self._identity, self._last, events, token)
+            except FencedError:
+                return
+            self._stored(events)
 
     # ---------------------------------------------------------------------- inside
 
@@ -168,6 +220,22 @@ def _taken() -> Generator[None]:
         yield
     except SequenceConflictError as conflict:
         raise AssertionError(f"a write after the last number is refused: {conflict}") from conflict
+    except FencedError as error:
+        raise AssertionError(f"the owner of the present is refused: {error}") from error
+
+
+@contextmanager
+def _fenced_off(identity: str, token: int, fence: int) -> Generator[None]:
+    """Check that the block is refused to an owner of the past, and that the error tells the tokens."""
+    try:
+        yield
+    except FencedError as error:
+        told = (error.persistence_id, error.token, error.fence)
+        assert told == (identity, token, fence), f"the refusal tells {told} instead of {(identity, token, fence)}"
+    except SequenceConflictError as conflict:
+        raise AssertionError(f"an owner of the past hears that there is a conflict: {conflict}") from conflict
+    else:
+        raise AssertionError(f"the token {token} is taken where the fence is {fence}")
 
 
 @contextmanager

@@ -1,0 +1,251 @@
+"""Grains of a cluster: active once, reached from every node, and back after whatever happens to their node."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+from trio.testing import MockClock
+
+from tests.cluster.nodes import TTL, Add, Counter, Token, Town, Who, open_town
+from trioakt import (
+    ActorSystem,
+    Cluster,
+    ClusterError,
+    Context,
+    Grain,
+    GrainRef,
+    Idle,
+    PlacementError,
+    Remote,
+    Request,
+    message,
+)
+
+IDS = [f"u{number}" for number in range(60)]
+
+
+@message
+class Hand:
+    """Tells a grain about another one."""
+
+    grain: GrainRef
+
+
+@message
+class Nap(Request[str]):
+    """Answered after so many seconds."""
+
+    seconds: float
+
+
+class User(Grain):
+    """Counts, and says where."""
+
+    passivation = Idle(30.0)
+
+    def __init__(self) -> None:
+        self.sum = 0
+
+    async def receive(self, ctx: Context, msg: object) -> None:
+        match msg:
+            case Who():
+                ctx.reply(ctx.system.address)
+            case Token():
+                ctx.reply(ctx.fencing_token)
+            case Add(amount):
+                self.sum += amount
+                ctx.reply(self.sum)
+            case Hand(grain):
+                grain.tell(Add(1))
+            case Nap(seconds):
+                await trio.sleep(seconds)
+                ctx.reply(ctx.identity)
+            case _:
+                ctx.unhandled()
+
+
+class Worker(User):
+    """Is at home where there is work."""
+
+    role = "work"
+
+
+@asynccontextmanager
+async def open_nodes(count: int) -> AsyncGenerator[tuple[Town, list[ActorSystem]]]:
+    async with open_town() as town:
+        nodes = [await town.start(name, grains=[User]) for name in "abcdefgh"[:count]]
+        for node in nodes:
+            await node.cluster.wait_members(count)
+        yield town, nodes
+
+
+async def homes(node: ActorSystem) -> dict[str, str]:
+    """Return on which node each grain is."""
+    return {each: await node.grain(User, each).ask(Who()) for each in IDS}
+
+
+async def test_a_grain_is_the_same_one_from_every_node(autojump_clock: MockClock) -> None:
+    async with open_nodes(3) as (_, nodes):
+        for node in nodes:
+            await node.grain(User, "ada").ask(Add(1))
+        assert await nodes[0].grain(User, "ada").ask(Add(0)) == 3
+
+
+async def test_grains_are_shared_out_among_the_nodes(autojump_clock: MockClock) -> None:
+    async with open_nodes(3) as (_, nodes):
+        assert len(set((await homes(nodes[0])).values())) == 3
+        assert await homes(nodes[0]) == await homes(nodes[1]) == await homes(nodes[2])
+
+
+async def test_first_messages_from_all_nodes_at_once_activate_a_grain_once(autojump_clock: MockClock) -> None:
+    async with open_nodes(3) as (_, nodes):
+        async with trio.open_nursery() as nursery:
+            for node in nodes:
+                for _ in range(10):
+                    nursery.start_soon(node.grain(User, "ada").ask, Add(1))
+        assert await nodes[0].grain(User, "ada").ask(Add(0)) == 30
+
+
+async def test_what_was_told_before_a_shard_had_an_owner_comes_in_its_order(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, nodes):
+        for grain in (nodes[0].grain(User, each) for each in IDS):
+            grain.tell(Add(1))
+            await grain.send(Add(2))
+            assert await grain.ask(Add(0)) == 3
+
+
+async def test_grains_of_a_node_that_crashes_are_active_elsewhere_after_its_lease(autojump_clock: MockClock) -> None:
+    async with open_nodes(3) as (town, (a, b, c)):
+        before = await homes(b)
+        await town.crash(a)
+        await trio.sleep(TTL + 2)
+        after = await homes(b)
+        assert set(after.values()) == {b.address, c.address}
+        assert all(after[each] == before[each] for each in IDS if before[each] != a.address)
+
+
+async def test_the_fencing_token_of_a_grain_grows_with_each_owner(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (town, (a, b)):
+        here = [each for each, home in (await homes(a)).items() if home == a.address]
+        before = {each: await b.grain(User, each).ask(Token()) for each in here}
+        await town.crash(a)
+        await trio.sleep(TTL + 2)
+        for each in here:
+            assert await b.grain(User, each).ask(Token()) > before[each]
+
+
+async def test_a_node_that_joins_gets_its_share_and_no_message_is_lost(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (town, (a, b)):
+        for each in IDS:
+            await a.grain(User, each).ask(Add(1))
+        sent = 0
+        c: ActorSystem | None = None
+        async with trio.open_nursery() as nursery:
+
+            async def join() -> None:
+                nonlocal c
+                c = await town.start("c", grains=[User])
+
+            nursery.start_soon(join)
+            for _ in range(100):
+                for each in IDS:
+                    await b.grain(User, each).ask(Nap(0.0))
+                    sent += 1
+                await trio.sleep(0.05)
+        assert c is not None
+        assert c.address in set((await homes(a)).values())
+
+
+async def test_a_node_that_drains_hands_its_grains_over_and_no_ask_fails(autojump_clock: MockClock) -> None:
+    async with open_nodes(3) as (_, (a, b, c)), trio.open_nursery() as nursery:
+        asked = 0
+
+        async def ask_all() -> None:
+            nonlocal asked
+            while True:
+                for each in IDS:
+                    assert await b.grain(User, each).ask(Nap(0.01)) == each
+                    asked += 1
+
+        nursery.start_soon(ask_all)
+        await trio.sleep(1.0)
+        await a.cluster.drain()
+        before = asked
+        await trio.sleep(1.0)
+        assert asked > before
+        assert set((await homes(c)).values()) == {b.address, c.address}
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_handler_is_cancelled_before_the_lease_of_its_node_lapses(autojump_clock: MockClock) -> None:
+    stopped: list[float] = []
+
+    class Busy(User):
+        async def receive(self, ctx: Context, msg: object) -> None:
+            try:
+                await trio.sleep_forever()
+            finally:
+                stopped.append(trio.current_time())
+
+    async with open_town() as town:
+        a = await town.start("a", grains=[Busy])
+        a.grain(Busy, "ada").tell("go")
+        await trio.sleep(1.0)
+        cut_off = trio.current_time()
+        town.store.partition("a")
+        await trio.sleep(2 * TTL)
+        assert len(stopped) == 1
+        assert stopped[0] < cut_off + TTL
+
+
+async def test_a_ref_to_a_grain_travels_and_means_the_same_one(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, (a, b)):
+        for each in IDS[:10]:
+            a.grain(User, each).tell(Hand(a.grain(User, "sum")))
+        await trio.sleep(1.0)
+        assert await b.grain(User, "sum").ask(Add(0)) == 10
+
+
+async def test_a_class_with_a_role_is_active_on_nodes_that_have_it(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Worker])
+        b = await town.start("b", grains=[Worker], roles=["work"])
+        await a.cluster.wait_members(2)
+        assert {await a.grain(Worker, each).ask(Who()) for each in IDS} == {b.address}
+
+
+async def test_grains_that_no_member_takes_are_refused(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a")
+        with pytest.raises(PlacementError, match="User"):
+            await a.grain(User, "ada").ask(Who())
+        with pytest.raises(PlacementError, match="grains="):
+            a.grain(User, "ada").tell(Who())
+
+
+async def test_a_class_of_grains_is_not_spawned_under_a_name(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a")
+        with pytest.raises(TypeError, match=r"system\.grain"):
+            await a.spawn_singleton(User, name="ada")
+
+
+async def test_a_node_that_counts_shards_differently_is_refused(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        await town.start("a")
+        remote = Remote("mem://b:1", node="b", transport=town.network.transport("b"))
+        with pytest.raises(ClusterError, match="shards=256"):
+            async with ActorSystem("town", remote=remote, cluster=Cluster(town.store.view("b"), shards=16)):
+                pass
+
+
+async def test_shards_are_none_of_the_names_and_loads_of_users(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, (a, b)):
+        await homes(a)
+        await a.spawn(Counter, 0, name="ada", cluster=True)
+        assert await b.locate("ada") is not None
+        with pytest.raises(ValueError, match="name"):
+            await b.locate("$shard.0.x")

@@ -1,0 +1,189 @@
+"""Grains of a cluster: each is active on the node that owns its shard, and reached from every node."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from itertools import count
+from threading import get_ident
+from typing import TYPE_CHECKING, Any, cast
+
+import trio
+
+from trioakt.cluster.facts import NameFact, encode_fact
+from trioakt.cluster.shards import Door, ToGrain, shard_name
+from trioakt.cluster.view import NAMES
+from trioakt.errors import LeaseLostError, NoQuorumError, PlacementError
+from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
+from trioakt.grains.ref import GrainRecipient, GrainRef
+from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Watch
+from trioakt.lowlevel import TerminationCause as Cause
+from trioakt.remote.named import NamedRecipient
+
+if TYPE_CHECKING:
+    from trioakt.cluster.membership import Membership
+    from trioakt.cluster.reminders import Reminders
+    from trioakt.lowlevel import Cell, CoreSystem, Signal
+    from trioakt.remote.endpoint import Endpoint
+
+_PATIENCE = 0.5
+"""Seconds after which a store that cannot be reached is tried again."""
+
+
+class ClusterGrains:
+    """The grains of a cluster, as one node reaches them.
+
+    Args:
+        membership: This node's.
+        endpoint: Its way to others.
+        shards: How many there are of each kind.
+
+    Attributes:
+        system: This node's.
+    """
+
+    def __init__(self, membership: Membership, endpoint: Endpoint, shards: int) -> None:
+        self.system: CoreSystem = membership.system
+        self._membership = membership
+        self._shards = shards
+        self._names: dict[type[Grain], str] = {}
+        self._routes: dict[str, Route] = {}
+        self._wanted: set[str] = set()
+        self._attempts = count(1)
+        endpoint.identities["grain"] = self._read
+
+    def ref_to(self, factory: type[Grain], identity: str) -> GrainRef[Any]:
+        """Return the ref to a grain; see ``ActorSystem.grain``."""
+        name = self._names.get(check_grain(factory))
+        if name is None:
+            name = self._names[factory] = GrainKind.of(factory, self.system.settings.actors).name
+        return self._ref(name, check_identity(identity))
+
+    def _read(self, text: str) -> GrainRef[Any]:
+        kind, _, identity = text.partition("/")
+        return self._ref(kind, check_identity(identity))
+
+    def _ref(self, kind: str, identity: str) -> GrainRef[Any]:
+        return GrainRef(GrainRecipient(self, kind, identity, shard_name(kind, identity, self._shards)))
+
+    # ------------------------------------------------------------- what the refs need
+
+    def deliver(self, grain: GrainRecipient, envelope: Envelope) -> None:
+        """Take a message in for a grain; while nobody owns its shard it waits."""
+        route = self._routes.get(grain.shard) or self._route(grain)
+        door = None if route.has_parked else self._door(grain)
+        if door is not None:
+            door.shard.deliver(grain.id, envelope)
+        else:
+            self._want(grain)
+            with _routed(envelope, grain):
+                route.deliver(envelope)
+
+    async def send(self, grain: GrainRecipient, envelope: Envelope) -> None:
+        """Wait until the grain's mailbox has taken a message."""
+        route = self._routes.get(grain.shard) or self._route(grain)
+        door = None if route.has_parked else self._door(grain)
+        if door is not None:
+            await door.shard.send(grain.id, envelope)
+        else:
+            self._want(grain)
+            with _routed(envelope, grain):
+                await route.send(envelope)
+
+    def signal(self, grain: GrainRecipient, signal: Signal) -> None:
+        """Pass a signal on to the present activation of a grain."""
+        door = self._door(grain)
+        if door is not None:
+            door.shard.signal(grain.id, signal)
+        elif isinstance(signal, Watch):
+            signal.watcher.terminated(GrainRef(grain), Cause.STOPPED)
+
+    def active(self, grain: GrainRecipient) -> Cell | None:
+        """Return the activation of a grain, if it is on this node."""
+        door = self._door(grain)
+        return None if door is None else door.shard.active(grain.id)
+
+    def reminders_of(self, ref: GrainRef[Any]) -> Reminders:
+        """Return where the reminders of a grain are that is active on this node.
+
+        Raises:
+            LeaseLostError: It is not, as this node has lost its lease.
+        """
+        recipient = cast("GrainRecipient", ref.recipient)
+        holdings = self._membership.holdings
+        holding = None if holdings is None else holdings.held.get(recipient.shard)
+        door = None if holding is None or holding.ref is None else holding.ref.recipient
+        if not isinstance(door, Door):
+            raise LeaseLostError(f"{ref.path} is not owned by this node any more")
+        return door.reminders
+
+    # ------------------------------------------------------------------------- shards
+
+    def _door(self, grain: GrainRecipient) -> Door | None:
+        """Return the door of a shard that this node owns, and does not let go of."""
+        holdings = self._membership.holdings
+        holding = None if holdings is None else holdings.held.get(grain.shard)
+        if holding is None or holding.leaving or holding.ref is None:
+            return None
+        recipient = holding.ref.recipient
+        return recipient if isinstance(recipient, Door) else None
+
+    def _route(self, grain: GrainRecipient) -> Route:
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(grain.address)
+        route = self._routes[grain.shard] = Route(self.system, self._membership.directory, grain.shard)
+        self._membership.directory.add(route)
+        return route
+
+    def _want(self, grain: GrainRecipient) -> None:
+        """See that somebody owns the shard of a grain.
+
+        Raises:
+            PlacementError: No member takes such grains.
+        """
+        view, shard = self._membership.view, grain.shard
+        if shard in view.owners:
+            return
+        if view.members and not any(grain.kind in member.kinds for member in view.members.values()):
+            raise PlacementError(f"no live member takes {grain.kind}: say Cluster(grains=[...]) on those that shall")
+        if shard not in view.names and shard not in self._wanted and not self._membership.is_over:
+            self._wanted.add(shard)
+            self._membership.nursery.start_soon(self._create, shard, grain.kind)
+
+    async def _create(self, shard: str, kind: str) -> None:
+        membership = self._membership
+        fact = NameFact(f"{membership.run_id}/shards/{next(self._attempts)}", kind, b"", "", "", False, {})
+        try:
+            while True:
+                try:
+                    await membership.store.create(membership.view.prefix + NAMES + shard, encode_fact(fact))
+                except NoQuorumError:
+                    await trio.sleep(_PATIENCE)
+                else:
+                    return
+        finally:
+            self._wanted.discard(shard)
+
+
+class Route(NamedRecipient):
+    """The way to the owner of a shard, where messages wait while there is none."""
+
+    __slots__ = ()
+
+    def _refuse(self, envelope: Envelope) -> None:
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(self._stopped())
+        message = envelope.message.message if isinstance(envelope.message, ToGrain) else envelope.message
+        self._system.dead_letter(message, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
+
+
+@contextmanager
+def _routed(envelope: Envelope, grain: GrainRecipient) -> Generator[None]:
+    """Put the identity beside a message on its way; if it does not go, it is as it was."""
+    message = envelope.message
+    envelope.message = ToGrain(grain.id, message)
+    try:
+        yield
+    except BaseException:
+        envelope.message = message
+        raise

@@ -1,0 +1,245 @@
+"""Reminders: messages that come to grains in time, whoever owns their shard by then; the store keeps them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Awaitable, Callable
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import msgspec
+import trio
+from msgspec.structs import replace
+
+from trioakt.errors import LeaseLostError, NoQuorumError, NoReplyError, TrioaktError, UnhandledMessageError
+from trioakt.lowlevel import Ask, Failure, Recipient, check_name
+from trioakt.patterns.rhythm import Agenda
+
+if TYPE_CHECKING:
+    from trioakt.cluster.lease import Lease
+    from trioakt.cluster.store import Store
+    from trioakt.grains.shard import Shard
+    from trioakt.remote.endpoint import Endpoint
+
+T = TypeVar("T")
+
+_log = logging.getLogger("trioakt")
+
+_AT_ONCE = 100
+"""Reminders of a shard that are told at the same time."""
+_LOOK = 60.0
+"""Seconds after which the wall clock is looked at again: somebody may have put it right."""
+_PATIENCE = (0.5, 60.0)
+"""Seconds after which what has failed is tried again: at first, and at most."""
+
+
+@attrs.frozen
+class Reminder:
+    """What a handler learns about the reminder in hand, as ``ctx.reminder``.
+
+    Attributes:
+        name: As it was given to ``ctx.remind``.
+        id: Of this one time; the same when it is told again, as it may be after a crash.
+        due: When it was due, in seconds since 1970.
+    """
+
+    name: str
+    id: str
+    due: float
+
+
+class ReminderFact(msgspec.Struct, frozen=True, array_like=True):
+    """A reminder in the store."""
+
+    identity: str
+    name: str
+    due: float
+    every: float
+    """Seconds from one time to the next; 0 for a single one."""
+    number: int
+    """Which time it is."""
+    message: bytes
+
+
+@attrs.frozen(eq=False)
+class _Entry:
+    key: str
+    fact: ReminderFact
+    token: int
+
+    @property
+    def reminder(self) -> Reminder:
+        return Reminder(self.fact.name, f"{self.token}.{self.fact.number}", self.fact.due)
+
+
+class Alarm(Ask):
+    """A reminder on its way: that its handler has ended is what makes it done."""
+
+    __slots__ = ("reminder",)
+
+    asked = False
+
+    def __init__(self, message: Any, reminder: Reminder, target: Recipient) -> None:
+        super().__init__(message, None, None, math.inf, target)
+        self.reminder = reminder
+
+
+class Reminders:
+    """The reminders of one shard, at its owner.
+
+    Args:
+        shard: Whose grains are reminded.
+        endpoint: Knows how messages are written down.
+        store: Where they are kept.
+        lease: Of the owner.
+        prefix: Of their keys.
+    """
+
+    def __init__(self, shard: Shard, endpoint: Endpoint, store: Store, lease: Lease, prefix: str) -> None:
+        self._shard = shard
+        self._endpoint = endpoint
+        self._store = store
+        self._lease = lease
+        self._prefix = f"{prefix}reminders/"
+        self._now = shard.system.settings.wall_clock
+        self._entries: dict[str, _Entry] = {}
+        self._agenda: Agenda[str] = Agenda()
+        self._changed = trio.Event()
+        self._loaded = trio.Event()
+        self._one_write = trio.Lock()
+        self._limiter = trio.CapacityLimiter(_AT_ONCE)
+
+    # --------------------------------------------------------------------- what grains do
+
+    async def put(self, identity: str, name: str, delay: float, message: object, every: float | None) -> None:
+        """Let a message come to a grain; see ``Context.remind``."""
+        if not 0 <= delay < math.inf:
+            raise ValueError(f"a delay is a finite number of seconds from 0 on, got {delay!r}")
+        if every is not None and not 0 < every < math.inf:
+            raise ValueError(f"every is a finite number of seconds above 0, got {every!r}")
+        body = self._endpoint.write_args((message,))
+        fact = ReminderFact(identity, check_name(name), self._now() + delay, every or 0.0, 1, body)
+        key = self._key(identity, name)
+        await self._loaded.wait()
+        async with self._one_write:
+            known = self._entries.get(key)
+            if known is None or not await self._store.put_guarded(key, _encode(fact), known.token):
+                created = await self._store.create(key, _encode(fact))
+                if not created.won:
+                    await self._store.put_guarded(key, _encode(fact), created.token)
+                token = created.token
+            else:
+                token = known.token
+            self._check()
+            self._keep(_Entry(key, fact, token))
+
+    async def forget(self, identity: str, name: str) -> bool:
+        """Let a message not come any more; see ``Context.forget_reminder``."""
+        key = self._key(identity, name)
+        await self._loaded.wait()
+        async with self._one_write:
+            known = self._entries.get(key)
+            if known is None:
+                return False
+            await self._store.delete(key, known.token)
+            self._check()
+            self._drop(key)
+            return True
+
+    def _key(self, identity: str, name: str) -> str:
+        return self._prefix + blake2b(f"{name}\0{identity}".encode(), digest_size=16).hexdigest()
+
+    def _check(self) -> None:
+        """See that what was written counts: an owner that came after this node may not have seen it."""
+        if not self._lease.holds:
+            raise LeaseLostError("the lease was lost meanwhile; the reminder may be there or not")
+
+    # ------------------------------------------------------------------------ how they come
+
+    async def run(self) -> None:
+        """Tell reminders when they are due, for as long as this node owns the shard."""
+        listing = await self._insist(lambda: self._store.list(self._prefix))
+        for entry in listing.entries:
+            fact = msgspec.msgpack.decode(entry.value, type=ReminderFact)
+            self._keep(_Entry(entry.key, fact, entry.token))
+        self._loaded.set()
+        async with trio.open_nursery() as nursery:
+            while True:
+                self._changed = trio.Event()
+                with trio.move_on_after(min(max(self._agenda.next_at - self._now(), 0.0), _LOOK)):
+                    await self._changed.wait()
+                for _, key in self._agenda.take(self._now()):
+                    nursery.start_soon(self._fire, self._entries[key])
+
+    def _keep(self, entry: _Entry) -> None:
+        self._entries[entry.key] = entry
+        self._agenda.put(entry.key, entry.fact.due)
+        self._changed.set()
+
+    def _drop(self, key: str) -> None:
+        del self._entries[key]
+        self._agenda.discard(key)
+
+    def _is_current(self, entry: _Entry) -> bool:
+        return self._entries.get(entry.key) is entry
+
+    async def _fire(self, entry: _Entry) -> None:
+        """Tell a reminder until its handler has ended well, then write down that it has."""
+        pause, longest = _PATIENCE
+        while self._is_current(entry):
+            async with self._limiter:
+                if await self._tell(entry):
+                    break
+            await trio.sleep(pause)
+            pause = min(2 * pause, longest)
+        while self._is_current(entry):
+            try:
+                async with self._one_write:
+                    await self._settle(entry)
+            except NoQuorumError:
+                await trio.sleep(pause)
+
+    async def _tell(self, entry: _Entry) -> bool:
+        """Return whether the handler has ended well."""
+        fact = entry.fact
+        try:
+            (message,) = self._endpoint.read_args(fact.message)
+            alarm = Alarm(message, entry.reminder, self._shard.ref_to(fact.identity).recipient)
+            self._shard.deliver(fact.identity, alarm)
+            await alarm.wait()
+        except (NoReplyError, UnhandledMessageError):
+            return True
+        except TrioaktError as error:
+            _log.error("the reminder %s of %s comes again: %s", fact.name, fact.identity, Failure.of(error))
+            return False
+        return True
+
+    async def _settle(self, entry: _Entry) -> None:
+        """Write down that a reminder was told; of those that were missed meanwhile one is left."""
+        if not self._is_current(entry):
+            return
+        fact = entry.fact
+        if not fact.every:
+            await self._store.delete(entry.key, entry.token)
+            self._drop(entry.key)
+            return
+        past = math.floor(max(self._now() - fact.due, 0.0) / fact.every)
+        after = replace(fact, due=fact.due + (past + 1) * fact.every, number=fact.number + 1)
+        await self._store.put_guarded(entry.key, _encode(after), entry.token)
+        self._keep(_Entry(entry.key, after, entry.token))
+
+    async def _insist(self, verb: Callable[[], Awaitable[T]]) -> T:
+        pause, longest = _PATIENCE
+        while True:
+            try:
+                return await verb()
+            except NoQuorumError as error:
+                _log.warning("the reminders of %s wait for the store: %s", self._shard.keeper.path, error)
+                await trio.sleep(pause)
+                pause = min(2 * pause, longest)
+
+
+def _encode(fact: ReminderFact) -> bytes:
+    return msgspec.msgpack.encode(fact)

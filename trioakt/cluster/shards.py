@@ -1,0 +1,180 @@
+"""Shards: how the identities of grains are shared out, and the door by which messages come to those owned here."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from trioakt.cluster.reminders import Reminders
+from trioakt.cluster.roll import Roll
+from trioakt.grains.grain import Grain, GrainKind
+from trioakt.grains.ref import GrainRef
+from trioakt.grains.shard import Shard, open_keeper
+from trioakt.lowlevel import (
+    ActorRef,
+    Ask,
+    DeadLetterReason,
+    Envelope,
+    PoisonPill,
+    Signal,
+    Stop,
+    message,
+    passes_through,
+)
+from trioakt.patterns.kinds import kind_name
+
+if TYPE_CHECKING:
+    from trioakt.cluster.lease import Lease
+    from trioakt.cluster.store import Store
+    from trioakt.lowlevel import CoreSystem
+    from trioakt.remote.endpoint import Endpoint
+
+PREFIX = "$shard."
+"""With what the names of shards begin: no user's name does."""
+
+
+@message(name="trioakt.grain")
+class ToGrain:
+    """A message on its way to a grain, through its shard."""
+
+    identity: str
+    message: Any
+
+
+def shard_name(kind: str, identity: str, shards: int) -> str:
+    """Return the name of the shard that a grain belongs to."""
+    number = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest()) % shards
+    return f"{PREFIX}{number}.{kind}"
+
+
+def is_shard(name: str) -> bool:
+    """Return whether a name is that of a shard."""
+    return name.startswith(PREFIX)
+
+
+@attrs.frozen
+class Estate:
+    """What a node owns shards by.
+
+    Attributes:
+        system: This node's.
+        endpoint: Its way to others.
+        store: Which knows who owns what.
+        lease: That proves what is owned here.
+        prefix: Of the keys of the cluster.
+    """
+
+    system: CoreSystem
+    endpoint: Endpoint
+    store: Store
+    lease: Lease
+    prefix: str
+
+
+def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
+    """Open a shard that this node has come to own, and return the ref by which all nodes reach it.
+
+    Raises:
+        NameTakenError: An earlier life of it has not ended yet.
+        ActorStoppedError: The system is stopping.
+        TypeError, ValueError: The class has a bad option.
+    """
+    text = kind_name(kind)
+
+    def ref_to(identity: str) -> GrainRef[Any]:
+        ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
+        assert isinstance(ref, GrainRef)
+        return ref
+
+    system = estate.system
+    keeper = open_keeper(system, name)
+    shard = Shard(system, keeper, GrainKind.of(kind, system.settings.actors), ref_to)
+    return ActorRef(Door(estate, shard, f"trioakt.grains/{estate.prefix.removeprefix('trioakt/')}{name}/"))
+
+
+class Door:
+    """The recipient of what comes to a shard of this node.
+
+    Args:
+        estate: By which it is owned.
+        shard: The shard.
+        prefix: Of what the store keeps of its grains.
+
+    Attributes:
+        reminders: Of its grains.
+    """
+
+    def __init__(self, estate: Estate, shard: Shard, prefix: str) -> None:
+        self.shard = shard
+        self._system = estate.system
+        self._endpoint = estate.endpoint
+        self.reminders = Reminders(shard, estate.endpoint, estate.store, estate.lease, prefix)
+        self._roll = Roll(shard, estate.store, prefix) if shard.kind.factory.relocation == "eager" else None
+        tasks = shard.keeper.own().tasks
+        tasks.start_soon(self.reminders.run)
+        if self._roll is not None:
+            tasks.start_soon(self._roll.run)
+
+    @property
+    def address(self) -> str:
+        """The address."""
+        return self.shard.keeper.address
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes messages."""
+        return self.shard.keeper.is_alive
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Hand a message to its grain."""
+        routed = envelope.message
+        if not isinstance(routed, ToGrain):
+            self._refuse(envelope)
+            return
+        envelope.message = routed.message
+        if isinstance(envelope, Ask):
+            grain = self.shard.ref_to(routed.identity).recipient
+            self._endpoint.check_circle(envelope, grain)
+            envelope.target = grain
+        self.shard.deliver(routed.identity, envelope)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Wait until the grain's mailbox has taken a message."""
+        routed = envelope.message
+        if not isinstance(routed, ToGrain):
+            raise TypeError(f"{self.address} takes messages for grains only")
+        envelope.message = routed.message
+        await self.shard.send(routed.identity, envelope)
+
+    def signal(self, signal: Signal) -> None:
+        """Pass a signal on to the parent of the grains; a pill comes after all that waits for them."""
+        keeper = self.shard.keeper
+        if isinstance(signal, PoisonPill) and keeper.is_alive:
+            keeper.own().tasks.start_soon(self._drain)
+        else:
+            keeper.signal(signal)
+
+    async def _drain(self) -> None:
+        """Let each grain finish what waits for it, then stop."""
+        keeper = self.shard.keeper
+        if self._roll is not None:
+            self._roll.closed = True
+        while keeper.children:
+            grains = tuple(keeper.children.values())
+            for grain in grains:
+                try:
+                    grain.signal(PoisonPill())
+                except BaseException as error:  # its mailbox is broken
+                    if passes_through(error):
+                        raise
+                    grain.signal(Stop())
+            for grain in grains:
+                await ActorRef[Any](grain).wait_stopped()
+        keeper.signal(Stop())
+
+    def _refuse(self, envelope: Envelope) -> None:
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(TypeError(f"{self.address} takes messages for grains only"))
+        self._system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.UNHANDLED)
