@@ -45,7 +45,7 @@ class Context(CoreContext, PatternSpawner):
             LeaseLostError: This node has lost its lease, and so the actor.
             RuntimeError: The actor has no name in the cluster, or the system is in none.
         """
-        return self.system.cluster.fencing_token(self.cell.path)
+        return self.system.cluster.fencing_token(self.cell.path, self.cell.spawned)
 
     @property
     def identity(self) -> str:

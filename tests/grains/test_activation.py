@@ -82,6 +82,22 @@ async def test_asking_sending_and_telling_all_activate() -> None:
         assert {"a starts", "b starts", "c starts"} < set(diary)
 
 
+async def test_a_grain_that_tells_itself_while_it_is_made_is_activated_once() -> None:
+    refs: list[GrainRef] = []
+
+    class Eager(Scribe):
+        def __init__(self) -> None:
+            super().__init__()
+            while refs:
+                refs.pop().tell("while it was made")
+
+    async with open_grains() as (system, diary):
+        refs.append(system.grain(Eager, "ada"))
+        system.grain(Eager, "ada").tell("first")
+        await settle()
+        assert sorted(diary) == ["ada first", "ada starts", "ada while it was made"]
+
+
 async def test_a_grain_knows_who_it_is_and_its_ref_does_too() -> None:
     async with open_scribe() as (_, _, ref):
         assert await ref.ask(Do(lambda ctx: ctx.identity)) == ref.identity == "ada"

@@ -17,8 +17,10 @@ from trioakt import (
     ActorFailedError,
     ActorRef,
     AskCycleError,
+    Bounded,
     Context,
     Grain,
+    MailboxFullError,
     Reentrancy,
     RoundRobin,
     UnhandledMessageError,
@@ -143,6 +145,28 @@ async def test_an_activation_that_ends_leaves_no_trace_of_its_asks(autojump_cloc
                 await system.grain(Asking, "a").ask(Route(names=("b", "a")))
             assert await system.grain(Asking, "b").ask(Route(names=("a",))) == "the end"
             await trio.sleep(200)
+
+
+class Tight(Scribe):
+    """Has room for two messages, and takes its time to end."""
+
+    options: ClassVar[Any] = {"mailbox": Bounded(2)}
+
+    async def post_stop(self, ctx: Context) -> None:
+        await trio.sleep(3)
+
+
+async def test_a_question_that_waited_for_an_activation_with_no_room_left_is_refused(autojump_clock: MockClock) -> None:
+    async with open_grains() as (system, _), trio.open_nursery() as nursery:
+        ref = system.grain(Tight, "ada")
+        await ref.ask(Get())
+        ref.stop()
+        await trio.sleep(1)
+        askings = [ask_soon(nursery, ref, Get()) for _ in range(5)]
+        await trio.sleep(10)
+        assert sum(asking.outcome == 0 for asking in askings) == 2
+        assert sum(isinstance(asking.outcome, MailboxFullError) for asking in askings) == 3
+        nursery.cancel_scope.cancel()
 
 
 async def test_what_a_grain_does_not_handle_is_said_to_the_asker() -> None:

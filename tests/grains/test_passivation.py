@@ -266,6 +266,21 @@ class Tight(Lingering):
     options: ClassVar[Any] = {"mailbox": Bounded(2)}
 
 
+async def test_who_hears_of_passivation_as_an_event_may_tell_the_grain_at_once(autojump_clock: MockClock) -> None:
+    async with open_scribe() as (system, diary, ref):
+        heard: list[object] = []
+
+        def answer(event: ActorPassivated | ActorStopped) -> None:
+            heard.append(event)
+            if len(heard) <= 2:
+                ref.tell(type(event).__name__)
+
+        with system.events.listen(answer, ActorPassivated, ActorStopped):
+            ref.tell("one")
+            await trio.sleep(IDLE + 1)
+        assert diary[3:] == ["ada starts", "ada ActorPassivated", "ada ActorStopped"]
+
+
 async def test_sending_waits_for_the_next_activation_and_for_room_in_it(autojump_clock: MockClock) -> None:
     async with open_test_system(extensions=[Diary()]) as system, trio.open_nursery() as nursery:
         ref = system.grain(Tight, "ada")
@@ -335,6 +350,16 @@ async def test_an_answer_to_a_told_message_reaches_a_sender_that_was_passivated_
         await ref.ask(Do(lambda ctx: slow.tell("question", sender=ctx.self)))
         await trio.sleep(6 * IDLE)
         assert diary[:4] == ["ada starts", "ada ends", "ada starts", "ada late answer"]
+
+
+async def test_its_own_subscriptions_end_with_an_activation(autojump_clock: MockClock) -> None:
+    async with open_scribe() as (system, diary, ref):
+        await ref.ask(Do(lambda ctx: ctx.system.topics.subscribe_ref("news", ctx.self)))
+        system.topics.publish("news", "heard")
+        await trio.sleep(IDLE + 1)
+        system.topics.publish("news", "not heard")
+        await settle()
+        assert diary == ["ada starts", "ada heard", "ada ends"]
 
 
 async def test_its_own_schedules_end_with_an_activation(autojump_clock: MockClock) -> None:

@@ -10,19 +10,19 @@ import attrs
 import trio
 
 from trioakt.cluster.deeds import Deeds
+from trioakt.cluster.estate import Estate
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
+from trioakt.cluster.handover import HandOver
 from trioakt.cluster.placement import heir
-from trioakt.cluster.settling import settle
-from trioakt.cluster.shards import Estate, is_shard, open_shard
-from trioakt.cluster.view import Delta, Name, View, fit
+from trioakt.cluster.shards import is_shard, open_shard
+from trioakt.cluster.view import Delta, Name, fit
+from trioakt.cluster.yielding import Yielding
 from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
 from trioakt.grains.grain import Grain
-from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, PoisonPill, SpawnOptions, TerminationCause, Watch
+from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, SpawnOptions, TerminationCause, Watch
 
 if TYPE_CHECKING:
-    from trioakt.cluster.lease import Lease
-    from trioakt.cluster.store import Store
-    from trioakt.remote.endpoint import Endpoint
+    pass
 
 _log = logging.getLogger("trioakt")
 
@@ -46,6 +46,8 @@ class Holding:
     """Set when the actor has started, or has not."""
     start: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     """Cancelled when the name is given up while the actor starts."""
+    since: float = attrs.field(factory=trio.current_time)
+    """When it was claimed."""
     leaving: bool = False
     """Whether another node is to have it."""
     gone: trio.Event = attrs.field(factory=trio.Event)
@@ -56,39 +58,26 @@ class Holdings:
     """What a node owns in one incarnation of its membership.
 
     Args:
-        system: This node's.
-        endpoint: Its way to others.
-        store: Which knows who owns what.
-        lease: That proves what is owned here.
-        view: What this node knows of the cluster.
-        run: This incarnation.
+        estate: By which it is owned.
         kinds: The actor classes that may be placed here, by name.
         settled: Called with names of which something has changed.
     """
 
-    def __init__(
-        self,
-        system: CoreSystem,
-        endpoint: Endpoint,
-        store: Store,
-        lease: Lease,
-        view: View,
-        run: str,
-        kinds: dict[str, type[Actor]],
-        settled: Callable[[Iterable[str]], None],
-    ) -> None:
+    def __init__(self, estate: Estate, kinds: dict[str, type[Actor]], settled: Callable[[Iterable[str]], None]) -> None:
         self.held: dict[str, Holding] = {}
         self.draining = False
-        self._system = system
-        self._endpoint = endpoint
-        self._estate = Estate(system, endpoint, store, lease, view.prefix)
-        self._deeds = Deeds(store, lease, view.prefix, run)
-        self._lease = lease
-        self._view = view
-        self._run = run
+        self._estate = estate
+        self._system = estate.system
+        self._endpoint = estate.endpoint
+        self._view = estate.view
+        self._run = estate.run
+        self._deeds = Deeds(estate.store, estate.lease, estate.view.prefix, estate.run)
         self._kinds = kinds
         self._settled = settled
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
+        self._hand_over = HandOver(
+            estate, self._deeds, self._limiter, self.held, lambda each: bool(self.heir_of(each.source, each.name))
+        )
         self._claiming: set[str] = set()
         self._is_over = False
         self._nursery: trio.Nursery
@@ -224,7 +213,7 @@ class Holdings:
         holding = self.held[name] = Holding(name, token, source)
         try:
             if self.draining or not await self._deeds.is_wanted(name, source.token):
-                await self._disown(holding)
+                await self._hand_over.disown(holding)
                 return False
             if moved:
                 self._system.publish(RelocationStarted, self._system.user.ref, name)
@@ -238,7 +227,7 @@ class Holdings:
             else:
                 await self._deeds.fail(name, token, str(error))
                 await self._deeds.give_up(name, source.token)
-            await self._disown(holding)
+            await self._hand_over.disown(holding)
             raise
         except BaseException:
             self.held.pop(name, None)
@@ -264,6 +253,7 @@ class Holdings:
         except Exception as error:  # another version of the program has written it
             raise StartError(f"{holding.name!r} cannot be started here: {error}", f"/user/{holding.name}") from error
         options = cast("SpawnOptions", dict(fact.options))
+        options["supervision"] = Yielding(self._system.settings.supervision)
         while True:
             before = self._system.actor(holding.name)
             try:
@@ -286,74 +276,23 @@ class Holdings:
 
     async def _give_up(self, holding: Holding) -> None:
         await self._deeds.give_up(holding.name, holding.source.token)
-        await self._disown(holding)
-
-    async def _disown(self, holding: Holding) -> None:
-        self.held.pop(holding.name, None)
-        await self._deeds.disown(holding.name, holding.token)
-        holding.gone.set()
+        await self._hand_over.disown(holding)
 
     def _share_out(self) -> None:
         """Let go of the shards that fall to others now, since members have come."""
         leaving: list[Holding] = []
         for name, holding in self.held.items():
-            if is_shard(name) and holding.started.is_set() and not holding.leaving:
-                heir = self.heir_of(holding.source, name)
-                if heir and heir != self._run:
-                    holding.leaving = True
-                    leaving.append(holding)
+            is_settled = holding.started.is_set() and not holding.leaving
+            if is_shard(name) and is_settled and self.heir_of(holding.source, name) not in ("", self._run):
+                holding.leaving = True
+                leaving.append(holding)
         if leaving:
-            self._start_soon(self._hand_all_over, tuple(leaving))
+            self._start_soon(self._hand_over.let_go, leaving)
 
     async def hand_over(self) -> None:
-        """Let all go, for other nodes to take: each finishes what waits for it; what nobody can take ends."""
+        """Let all go, for other nodes to take."""
         self.draining = True
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._stop_without_lease, nursery.cancel_scope)
-            staying, leaving = list[Holding](), list[Holding]()
-            for holding in self.held.values():
-                (leaving if holding.leaving else staying).append(holding)
-            if staying:
-                await self._hand_all_over(tuple(staying))
-            for holding in leaving:
-                await holding.gone.wait()
-            nursery.cancel_scope.cancel()
-
-    async def _stop_without_lease(self, scope: trio.CancelScope) -> None:
-        await self._lease.lost.wait()
-        scope.cancel()
-
-    async def _hand_all_over(self, leaving: tuple[Holding, ...]) -> None:
-        async with trio.open_nursery() as nursery:
-            for holding in leaving:
-                nursery.start_soon(self._take_back, holding)
-        await settle(self._endpoint, self._view, self._run, [holding.name for holding in leaving])
-        async with trio.open_nursery() as nursery:
-            for holding in leaving:
-                nursery.start_soon(self._hand_over, holding)
-
-    async def _take_back(self, holding: Holding) -> None:
-        """Let all nodes keep their messages for this name, until it has another owner."""
-        async with self._limiter:
-            holding.leaving = True
-            await self._deeds.announce(holding.name, holding.token, "")
-
-    async def _hand_over(self, holding: Holding) -> None:
-        await holding.started.wait()
-        async with self._limiter:
-            if holding.ref is None:
-                return
-            was_stopped = not holding.ref.is_alive  # maybe with a message in hand; its name ends with it
-            if not was_stopped:
-                holding.ref.tell(PoisonPill())
-            with trio.move_on_after(self._system.settings.actors.stop_grace) as grace:
-                await holding.ref.wait_stopped()
-            if grace.cancelled_caught:
-                holding.ref.kill()
-                await holding.ref.wait_stopped()
-            if was_stopped or not self.heir_of(holding.source, holding.name):
-                await self._deeds.give_up(holding.name, holding.source.token)
-            await self._disown(holding)
+        await self._hand_over.let_all_go()
 
 
 @attrs.frozen(eq=False)

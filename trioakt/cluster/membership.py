@@ -11,6 +11,7 @@ import trio
 
 from trioakt.cluster.directory import Directory
 from trioakt.cluster.enrolment import enrol
+from trioakt.cluster.estate import Estate
 from trioakt.cluster.events import MembershipLost
 from trioakt.cluster.facts import VERSION, MemberFact, encode_fact
 from trioakt.cluster.following import follow
@@ -203,7 +204,7 @@ class Membership:
 
     def _hold(self, lease: Lease) -> Holdings:
         holdings = Holdings(
-            self.system, self._endpoint, self.store, lease, self.view, self.run_id, self.kinds, self._settled
+            Estate(self.system, self._endpoint, self.store, lease, self.view, self.run_id), self.kinds, self._settled
         )
         holdings.draining = self.draining
         return holdings

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -18,7 +19,7 @@ from trioakt.cluster.settings import Cluster
 from trioakt.cluster.shards import is_shard
 from trioakt.cluster.ticks import Ticks
 from trioakt.cluster.view import Delta
-from trioakt.errors import NoQuorumError
+from trioakt.errors import LeaseLostError, NoQuorumError
 from trioakt.lowlevel import CoreSystem
 from trioakt.patterns.schedule import Scheduler
 
@@ -93,8 +94,8 @@ class ClusterNode:
         await self._membership.wait_until(lambda: self.members() != known)
         return self.members()
 
-    def fencing_token(self, path: str) -> int:
-        """Return the token of this node's ownership of an actor; see ``Context.fencing_token``.
+    def fencing_token(self, path: str, since: float = math.inf) -> int:
+        """Return the token of this node's ownership of an actor, spawned then; see ``Context.fencing_token``.
 
         Raises:
             LeaseLostError: This node has lost its lease: it owns nothing.
@@ -106,6 +107,8 @@ class ClusterNode:
         if is_shard(name):
             name = name.partition("/")[0]
         holding = None if holdings is None else holdings.held.get(name)
+        if holding is not None and holding.since > since:
+            raise LeaseLostError(f"{path} is of an earlier ownership, which this node has lost")
         if holding is None:
             raise RuntimeError(f"{path} has no name in the cluster that is owned here: it has no fencing token")
         return holding.token

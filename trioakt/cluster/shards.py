@@ -5,8 +5,6 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from trioakt.cluster.reminders import Reminders
 from trioakt.cluster.roll import Roll
 from trioakt.grains.grain import Grain, GrainKind
@@ -26,10 +24,7 @@ from trioakt.lowlevel import (
 from trioakt.patterns.kinds import kind_name
 
 if TYPE_CHECKING:
-    from trioakt.cluster.lease import Lease
-    from trioakt.cluster.store import Store
-    from trioakt.lowlevel import CoreSystem
-    from trioakt.remote.endpoint import Endpoint
+    from trioakt.cluster.estate import Estate
 
 PREFIX = "$shard."
 """With what the names of shards begin: no user's name does."""
@@ -54,25 +49,6 @@ def is_shard(name: str) -> bool:
     return name.startswith(PREFIX)
 
 
-@attrs.frozen
-class Estate:
-    """What a node owns shards by.
-
-    Attributes:
-        system: This node's.
-        endpoint: Its way to others.
-        store: Which knows who owns what.
-        lease: That proves what is owned here.
-        prefix: Of the keys of the cluster.
-    """
-
-    system: CoreSystem
-    endpoint: Endpoint
-    store: Store
-    lease: Lease
-    prefix: str
-
-
 def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
     """Open a shard that this node has come to own, and return the ref by which all nodes reach it.
 
@@ -91,7 +67,7 @@ def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
     system = estate.system
     keeper = open_keeper(system, name)
     shard = Shard(system, keeper, GrainKind.of(kind, system.settings.actors), ref_to)
-    return ActorRef(Door(estate, shard, f"trioakt.grains/{estate.prefix.removeprefix('trioakt/')}{name}/"))
+    return ActorRef(Door(estate, shard, f"trioakt.grains/{estate.view.prefix.removeprefix('trioakt/')}{name}/"))
 
 
 class Door:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal, get_args
 
 import attrs
 
+from trioakt.errors import FencedError, LeaseLostError
 from trioakt.lowlevel import Actor, Directive, Ledger, Options, RestPolicy, Siblings, SpawnOptions, Strategy, Verdict
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Idle
@@ -52,6 +53,8 @@ class Contained:
 
     def judge(self, ledger: Ledger, error: BaseException, now: float, rng: Random) -> Verdict:
         """Decide about one failure."""
+        if isinstance(error, FencedError | LeaseLostError):  # it has a new owner, or will have
+            return Verdict(Directive.STOP)
         verdict = self.strategy.judge(ledger, error, now, rng)
         return Verdict(Directive.STOP) if verdict.directive is Directive.ESCALATE else verdict
 

@@ -1,7 +1,8 @@
 """What must hold in every simulation; observers in all nodes check it, and write the trace.
 
 Between two actors order and at most once, per session the end of all asks, one session at a time with another node,
-nothing for the next incarnation of a node that was meant for the one before, and one owner for each cluster-wide name.
+nothing for the next incarnation of a node that was meant for the one before, one owner for each cluster-wide name, and
+one activation of each grain.
 """
 
 from __future__ import annotations
@@ -9,13 +10,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager, nullcontext
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import trio
 
 from trioakt import ActorRef, ActorStarted, ActorStopped, Bounded, Unbounded
-from trioakt.lowlevel import Ask, CoreSystem, Envelope, Instrument, Recipient, Standing
+from trioakt.lowlevel import Ask, Cell, CoreSystem, Envelope, Instrument, Recipient, Standing
 from trioakt.remote.links import LinkLost, LinkUp
 from trioakt.remote.recipient import RemoteRecipient
 from trioakt.testing.ownership import Ownership, SimulatedStore
@@ -123,6 +124,7 @@ class Observer(Instrument):
     def opened(self, system: CoreSystem) -> None:
         """Hear that the node starts."""
         self._system = system
+        system.cell_class = cast("type[Cell]", type("SeenCell", (_SeenCell, system.cell_class), {"observer": self}))
 
     def closed(self, system: CoreSystem) -> None:
         """Hear that it has ended."""
@@ -172,6 +174,16 @@ class Observer(Instrument):
             case _:
                 pass
 
+    def activated(self, cell: Cell) -> None:
+        """Hear that an actor has been made."""
+        if not self.over:
+            self._invariants.owners.activated(self._node, cell)
+
+    def passivated(self, cell: Cell) -> None:
+        """Hear that an actor ends."""
+        if not self.over:
+            self._invariants.owners.passivated(cell)
+
     def crashed(self) -> None:
         """Say nothing more: the node has crashed, and what it still does is of no account."""
         self.over = True
@@ -201,6 +213,20 @@ class Observer(Instrument):
 
     def _report(self, ask: Ask, text: str) -> None:
         self._invariants.report(f"an ask of {self._node}, {type(ask.message).__name__}, {text}")
+
+
+class _SeenCell(Cell):
+    """An actor whose first and last moment are seen, which events do not tell."""
+
+    observer: ClassVar[Observer]
+
+    def make(self) -> None:
+        super().make()
+        self.observer.activated(self)
+
+    def finish(self) -> None:
+        self.observer.passivated(self)
+        super().finish()
 
 
 def _in_order(recipient: Recipient) -> bool:

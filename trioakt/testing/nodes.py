@@ -10,7 +10,7 @@ from typing import Any, cast
 import attrs
 import trio
 
-from trioakt import Actor, ActorSystem, Cluster, Remote
+from trioakt import Actor, ActorSystem, Cluster, Grain, Remote
 from trioakt.remote.memory import MemoryNetwork
 from trioakt.testing.invariants import Invariants, Observer
 
@@ -28,6 +28,7 @@ class _Setup:
     """How a node is started, each time."""
 
     kinds: tuple[type[Actor], ...]
+    grains: tuple[type[Grain], ...]
     roles: tuple[str, ...]
     cluster: bool
     skew: float
@@ -78,6 +79,7 @@ class SimulatedNodes:
         count: int,
         *,
         kinds: Iterable[type[Actor]] = (),
+        grains: Iterable[type[Grain]] = (),
         roles: Iterable[str] = (),
         cluster: bool = True,
         skew: float = 0.0,
@@ -88,12 +90,13 @@ class SimulatedNodes:
         Args:
             count: How many.
             kinds: Actor classes that other nodes may spawn there.
+            grains: Classes of grains that may be active there.
             roles: What the nodes are good for in their cluster.
             cluster: Whether they are in a cluster.
             skew: By how many seconds, at most, the clock on the wall of each goes fast or slow.
             **options: As ``ActorSystem``.
         """
-        setup = _Setup(tuple(kinds), tuple(roles), cluster, skew, options)
+        setup = _Setup(tuple(kinds), tuple(grains), tuple(roles), cluster, skew, options)
         first = len(self._nodes) + 1
         return tuple([await self._start(f"node-{number}", setup) for number in range(first, first + count)])
 
@@ -228,7 +231,9 @@ class SimulatedNodes:
         observer = self._invariants.observe(host, f"{host}:1")
         options: dict[str, Any] = {**setup.options, "extensions": (observer, *setup.options.get("extensions", ()))}
         if setup.cluster:
-            options["cluster"] = Cluster(self.store.view(host), roles=setup.roles, kinds=setup.kinds)
+            options["cluster"] = Cluster(
+                self.store.view(host), roles=setup.roles, kinds=setup.kinds, grains=setup.grains
+            )
         rng = Random(self._seeds.getrandbits(64))
         offset = rng.uniform(-setup.skew, setup.skew) if setup.skew else 0.0
         system = ActorSystem(_SYSTEM, remote=remote, rng=rng, wall_clock=partial(_wall_clock, offset), **options)

@@ -1,4 +1,4 @@
-"""Who owned which name of the cluster in a simulation, and what the store knows: one at a time, the tokens growing."""
+"""Who owned which name of the cluster in a simulation, or was active as a grain: one at a time, the tokens growing."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, cast
 
 import attrs
 
-from trioakt import ActorRef, ActorSystem
+from trioakt import ActorRef, ActorSystem, GrainRef
 from trioakt.cluster.memory import MemoryStore
 from trioakt.errors import LeaseLostError
-from trioakt.lowlevel import CoreSystem, Recipient
+from trioakt.grains.ref import GrainRecipient
+from trioakt.lowlevel import Cell, CoreSystem, Recipient
 
 
 class SimulatedStore(MemoryStore):
@@ -102,12 +103,14 @@ class SimulatedStore(MemoryStore):
 
 @attrs.define(eq=False)
 class _Owner:
-    """An actor that has a name of the cluster; entered while it handles a message."""
+    """An actor that has a name of the cluster, or a grain of it; entered while it handles a message."""
 
     name: str
     node: str
     ref: ActorRef[Any]
     token: int
+    shard: str = ""
+    """Of a grain."""
     busy: int = 0
 
     def __enter__(self) -> None:
@@ -123,8 +126,8 @@ class _Owner:
 
     @property
     def is_active(self) -> bool:
-        """Whether it handles a message, or may begin to."""
-        return self.busy > 0 or self.ref.is_alive
+        """Whether it handles a message, or may begin to; a grain is active until it has ended."""
+        return self.busy > 0 or self.ref.is_alive or bool(self.shard)
 
 
 class Ownership:
@@ -143,6 +146,8 @@ class Ownership:
 
     def started(self, node: str, system: CoreSystem, ref: ActorRef[Any]) -> None:
         """Check an actor that has started, if its name is one of the cluster."""
+        if isinstance(ref, GrainRef):
+            return  # it is active since its class was called
         name = ref.path.removeprefix(f"{system.user.path}/")
         try:
             token = cast("ActorSystem", system).cluster.fencing_token(ref.path)
@@ -156,12 +161,35 @@ class Ownership:
         if token > 0:
             self._check_alone(owner)
 
+    def activated(self, node: str, cell: Cell) -> None:
+        """Check a grain of the cluster whose class has just been called, maybe once more after it has failed."""
+        grain = cell.ref.recipient
+        if not isinstance(grain, GrainRecipient) or not grain.shard or self._is_known(cell):
+            return
+        try:
+            token = cast("ActorSystem", cell.system).cluster.fencing_token(cell.path)
+        except (LeaseLostError, RuntimeError):
+            self._report(f"{node} activates {grain.kind}/{grain.id} and does not own {grain.shard}")
+            return
+        owner = _Owner(f"{grain.kind}/{grain.id}", node, ActorRef(cell), token, grain.shard)
+        self._check_alone(owner)
+        self._owners[grain] = owner
+
+    def passivated(self, cell: Cell) -> None:
+        """Hear that nothing of a grain runs any more."""
+        if self._is_known(cell):
+            del self._owners[cell.ref.recipient]
+
+    def _is_known(self, cell: Cell) -> bool:
+        owner = self._owners.get(cell.ref.recipient)
+        return owner is not None and owner.ref.recipient is cell
+
     def _check_alone(self, owner: _Owner) -> None:
         for other in self._owners.values():
             if other.name == owner.name and other is not owner and other.is_active and not self._is_excused(other):
                 self._report(f"{owner.name} has two owners: {other} and {owner}")
         last = self._last.get(owner.name, 0)
-        if owner.token <= last and not self._is_excused(owner):
+        if owner.token < last + (not owner.shard) and not self._is_excused(owner):
             self._report(f"{owner.name} has an owner after one with {last}: {owner}")
         self._last[owner.name] = max(owner.token, last)
 
@@ -177,7 +205,7 @@ class Ownership:
         """Check an actor that is about to handle a message; what is returned is entered meanwhile."""
         owner = self._owners.get(ref.recipient)
         if owner is not None and not self._is_excused(owner):
-            present = self._store.token(f"{_prefix(system)}owners/{owner.name}")
+            present = self._store.token(f"{_prefix(system)}owners/{owner.shard or owner.name}")
             if present != (owner.token or None):
                 self._report(
                     f"{owner.node} handles {what} for {owner.name} with the token {owner.token}, not {present}"
@@ -191,7 +219,7 @@ class Ownership:
         served = {
             (owner.name, owner.token): owner
             for owner in self._owners.values()
-            if owner.token > 0 and owner.ref.is_alive
+            if owner.token > 0 and owner.ref.is_alive and not owner.shard
         }
         strays: list[str] = []
         for name, source in view.names.items():

@@ -1,0 +1,126 @@
+"""The processes of the nodes, as their parent has them: none outlives the block."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Iterable
+from contextlib import asynccontextmanager, suppress
+
+import trio
+
+from trioakt.demo.cluster.node import Report, Setup
+
+START = 30.0
+"""Seconds that a node may take to start."""
+GRACE = 2.0
+"""Seconds that the nodes have to end by themselves."""
+
+_COMMAND = f"import sys; sys.path[:] = {sys.path!r}; from trioakt.demo.cluster.node import serve; serve()"
+
+
+class NodeError(Exception):
+    """A node has not started."""
+
+
+class NodeProcess:
+    """One process that runs a node.
+
+    Attributes:
+        name: The name of the node.
+        address: Where it is, once it has started.
+    """
+
+    def __init__(self, name: str, process: trio.Process) -> None:
+        self.name = name
+        self.address = ""
+        self._process = process
+
+    @property
+    def pid(self) -> int:
+        """The number of the process."""
+        return self._process.pid
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
+    async def wait_started(self) -> None:
+        """Wait for its report.
+
+        Raises:
+            NodeError: It has not started.
+        """
+        line = b""
+        assert self._process.stdout is not None
+        with trio.move_on_after(START):
+            while not line.endswith(b"\n"):
+                chunk = await self._process.stdout.receive_some()
+                if not chunk:
+                    raise NodeError(f"{self.name} has ended before it had started")
+                line += chunk
+            report = Report(**json.loads(line))
+            if report.failure:
+                raise NodeError(f"{self.name} cannot start: {report.failure}")
+            self.address = report.address
+            return
+        raise NodeError(f"{self.name} has not started within {START:.0f} s")
+
+    async def wait_ended(self) -> None:
+        """Wait until it has ended."""
+        await self._process.wait()
+
+    def kill(self) -> None:
+        """Let it die by SIGKILL."""
+        self._process.kill()
+
+    async def let_go(self) -> None:
+        """Close its standard input, with which it ends."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        await self._process.stdin.aclose()
+        await self._process.stdout.aclose()
+
+
+@asynccontextmanager
+async def open_nodes(setups: Iterable[Setup]) -> AsyncGenerator[list[NodeProcess]]:
+    """Start nodes, and hold them until the end of the block.
+
+    Raises:
+        NodeError: One has not started.
+    """
+    nodes: list[NodeProcess] = []
+    try:
+        for setup in setups:
+            nodes.append(await _start(setup))
+        for node in nodes:
+            await node.wait_started()
+        yield nodes
+    finally:
+        with trio.CancelScope(shield=True):  # bounded by GRACE: nothing survives SIGKILL after that
+            await _end(nodes)
+
+
+async def _start(setup: Setup) -> NodeProcess:
+    # In a session of its own, so that Ctrl-C in a terminal reaches the parent alone.
+    process = await trio.lowlevel.open_process(
+        [sys.executable, "-P", "-c", _COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    )
+    node = NodeProcess(setup.node, process)
+    assert process.stdin is not None
+    with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):  # a line fits into the pipe
+        await process.stdin.send_all(setup.to_line())
+    return node
+
+
+async def _end(nodes: list[NodeProcess]) -> None:
+    for node in nodes:
+        await node.let_go()
+    with trio.move_on_after(GRACE):
+        for node in nodes:
+            await node.wait_ended()
+    for node in nodes:
+        node.kill()
+        await node.wait_ended()
