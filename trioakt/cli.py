@@ -18,19 +18,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="trioakt", description="An actor toolkit on Trio.")
     parser.add_argument("--version", action="version", version=f"trioakt {version('trioakt')}")
     commands = parser.add_subparsers(title="commands", dest="command", required=True)
-    census = commands.add_parser(
-        "demo",
-        help="take a census of Python source files",
-        description="Count what Python source files are made of, with actors and worker processes. Ctrl-C ends it.",
-    )
-    census.add_argument(
-        "directory", nargs="?", type=Path, help="by default the standard library of the running interpreter"
-    )
+    _add_demo(commands.add_parser("demo", help="take a census of Python source files, or let a cluster lose a node"))
     _add_cluster(commands.add_parser("cluster", help="show a cluster, or drain a node of it"))
     chosen = parser.parse_args(arguments)
     if chosen.command == "demo":
-        return demo(chosen.directory)
+        return _demo(parser, chosen.directory, chosen.nodes, chosen.store)
     return _answer(chosen.store, chosen.system, chosen.name, chosen.action, getattr(chosen, "argument", ""))
+
+
+def _demo(parser: argparse.ArgumentParser, directory: Path | None, nodes: int | None, store: str | None) -> int:
+    if nodes is None:
+        if store is not None:
+            parser.error("--store goes with --nodes")
+        return demo(directory)
+    if directory is not None:
+        parser.error("with --nodes it counts what this machine does, not a directory")
+    try:
+        cluster = import_module("trioakt.demo.cluster")
+    except ModuleNotFoundError as error:
+        print(f"trioakt: {error}: several nodes need extras, pip install 'trioakt[remote]'", file=sys.stderr)
+        return 2
+    code: int = cluster.main(nodes, store)
+    return code
 
 
 def _answer(store: str, system: str, cluster: str, action: str, argument: str) -> int:
@@ -49,6 +58,18 @@ def _answer(store: str, system: str, cluster: str, action: str, argument: str) -
     if shown:
         print(shown)
     return 0
+
+
+def _add_demo(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Count what Python source files are made of, with actors and worker processes. With --nodes, let a cluster "
+        "count what the programs of this machine take of its memory, and kill one of the nodes. Ctrl-C ends it."
+    )
+    parser.add_argument(
+        "directory", nargs="?", type=Path, help="by default the standard library of the running interpreter"
+    )
+    parser.add_argument("--nodes", type=int, metavar="NUMBER", help="of a cluster on this machine, such as 3")
+    parser.add_argument("--store", metavar="URL", help="of the cluster, such as etcd://127.0.0.1:2379")
 
 
 def _add_cluster(parser: argparse.ArgumentParser) -> None:

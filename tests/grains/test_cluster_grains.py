@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import pytest
@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Counter, Token, Town, Who, open_town
 from trioakt import (
+    ActorFailedError,
     ActorSystem,
     Cluster,
     ClusterError,
@@ -19,10 +20,12 @@ from trioakt import (
     GrainRef,
     Idle,
     PlacementError,
+    PoisonPill,
     Remote,
     Request,
     message,
 )
+from trioakt.testing import Probe
 
 IDS = [f"u{number}" for number in range(60)]
 
@@ -249,3 +252,69 @@ async def test_shards_are_none_of_the_names_and_loads_of_users(autojump_clock: M
         assert await b.locate("ada") is not None
         with pytest.raises(ValueError, match="name"):
             await b.locate("$shard.0.x")
+
+
+async def far_grain(here: ActorSystem, node: ActorSystem) -> str:
+    """Return the identity of a grain that is active on another node."""
+    return next(each for each, home in (await homes(here)).items() if home == node.address)
+
+
+def poison(grain: GrainRef) -> None:
+    grain.tell(PoisonPill())
+
+
+@pytest.mark.parametrize("end", [GrainRef.stop, GrainRef.kill, poison])
+async def test_a_grain_of_another_node_can_be_ended_and_is_watched_to_its_end(
+    autojump_clock: MockClock, end: Callable[[GrainRef], None]
+) -> None:
+    async with open_nodes(2) as (_, (a, b)):
+        grain = a.grain(User, await far_grain(a, b))
+        await grain.ask(Add(5))
+        probe = await Probe.spawn(a)
+        probe.watch(grain)
+        await trio.sleep(1.0)
+        end(grain)
+        await probe.expect_terminated(grain)
+        assert await grain.ask(Add(1)) == 1
+
+
+async def test_who_watches_a_grain_that_is_not_active_hears_so_at_once(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, (a, b)):
+        grain = a.grain(User, await far_grain(a, b))
+        await trio.sleep(60.0)  # it is passivated
+        with trio.fail_after(1.0):
+            await grain.wait_stopped()
+
+
+async def test_who_watches_a_grain_hears_of_the_loss_of_its_node(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (town, (a, b)):
+        grain = a.grain(User, await far_grain(a, b))
+        probe = await Probe.spawn(a)
+        probe.watch(grain)
+        await trio.sleep(1.0)
+        await town.crash(b)
+        await probe.expect_terminated(grain)
+
+
+async def test_grains_on_two_nodes_that_ask_each_other_are_told_of_the_circle(autojump_clock: MockClock) -> None:
+    class Asker(User):
+        async def receive(self, ctx: Context, msg: object) -> None:
+            match msg:
+                case Hand(grain):
+                    assert isinstance(ctx.self, GrainRef)
+                    ctx.reply(await grain.ask(Hand(ctx.self)))
+                case _:
+                    await super().receive(ctx, msg)
+
+    async with open_town() as town:
+        a = await town.start("a", grains=[Asker])
+        b = await town.start("b", grains=[Asker])
+        await b.cluster.wait_members(2)
+        places = {each: await a.grain(Asker, each).ask(Who()) for each in IDS}
+        here = next(each for each in IDS if places[each] == a.address)
+        there = next(each for each in IDS if places[each] == b.address)
+        with trio.fail_after(5.0), pytest.raises(ActorFailedError) as caught:
+            await a.grain(Asker, here).ask(Hand(a.grain(Asker, there)))
+        first = caught.value.__cause__
+        assert first is not None
+        assert "AskCycleError" in repr(first.__cause__)

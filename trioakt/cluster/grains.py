@@ -6,18 +6,18 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from itertools import count
 from threading import get_ident
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 from trioakt.cluster.facts import NameFact, encode_fact
+from trioakt.cluster.far_grains import FarGrains
 from trioakt.cluster.shards import Door, ToGrain, shard_name
 from trioakt.cluster.view import NAMES
 from trioakt.errors import LeaseLostError, NoQuorumError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
-from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Watch
-from trioakt.lowlevel import TerminationCause as Cause
+from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
 from trioakt.remote.named import NamedRecipient
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ class ClusterGrains:
         self._routes: dict[str, Route] = {}
         self._wanted: set[str] = set()
         self._attempts = count(1)
+        self._far = FarGrains(membership, endpoint, self.active)
         endpoint.identities["grain"] = self._read
 
     def ref_to(self, factory: type[Grain], identity: str) -> GrainRef[Any]:
@@ -95,8 +96,8 @@ class ClusterGrains:
         door = self._door(grain)
         if door is not None:
             door.shard.signal(grain.id, signal)
-        elif isinstance(signal, Watch):
-            signal.watcher.terminated(GrainRef(grain), Cause.STOPPED)
+        else:
+            self._far.signal(grain, signal)
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain, if it is on this node."""
@@ -109,9 +110,8 @@ class ClusterGrains:
         Raises:
             LeaseLostError: It is not, as this node has lost its lease.
         """
-        recipient = cast("GrainRecipient", ref.recipient)
         holdings = self._membership.holdings
-        holding = None if holdings is None else holdings.held.get(recipient.shard)
+        holding = None if holdings is None else holdings.held.get(ref.grain.shard)
         door = None if holding is None or holding.ref is None else holding.ref.recipient
         if not isinstance(door, Door):
             raise LeaseLostError(f"{ref.path} is not owned by this node any more")

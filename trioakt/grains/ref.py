@@ -29,14 +29,19 @@ class GrainRef(ActorRef[M_contra]):
     __slots__ = ()
 
     @property
+    def grain(self) -> GrainRecipient:
+        """What is behind it."""
+        return cast("GrainRecipient", self.recipient)
+
+    @property
     def identity(self) -> str:
         """Who the grain is."""
-        return cast("GrainRecipient", self.recipient).id
+        return self.grain.id
 
     @property
     def kind(self) -> str:
         """The name of its class, as nodes know it."""
-        return cast("GrainRecipient", self.recipient).kind
+        return self.grain.kind
 
 
 class Whereabouts(Protocol):

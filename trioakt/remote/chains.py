@@ -46,9 +46,9 @@ def check_chain(chain: Sequence[str], target: Recipient, names: Names) -> None:
     """
     if not chain:
         return
-    waiters = {names.read_ref(name).recipient: place for place, name in enumerate(chain)}
+    refs = [names.read_ref(name) for name in chain]
+    waiters = {ref.recipient: place for place, ref in enumerate(refs)}
     way = way_to(cast("dict[Recipient | Ask, int]", waiters), target)
     if way is not None:
-        before = reversed(chain[: waiters[way[-1]] + 1])
-        paths = [Address.parse(name.partition("#")[0]).path for name in before]
-        raise AskCycleError((*paths, *(Address.parse(each.address).path for each in way)))
+        before = reversed(refs[: waiters[way[-1]] + 1])
+        raise AskCycleError((*(ref.path for ref in before), *(Address.parse(each.address).path for each in way)))

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
 import attrs
 import trio
 
-from trioakt import ActorRef, ActorSystem, TrioaktError
+from trioakt import ActorRef, ActorSystem, Request, TrioaktError
 from trioakt.demo.cluster.actors import Account, Audit, Device, Parse, Reading
 from trioakt.demo.cluster.telemetry import measure
 
@@ -17,10 +16,12 @@ T = TypeVar("T")
 
 ROUNDS = 40
 """How often the machine is measured."""
+MIDDLE = 15
+"""After so many measurements it is time for the accident."""
 PERIOD = 0.2
 """Seconds from one measurement to the next."""
 PAUSE = 0.2
-"""Seconds after which what has failed is asked again."""
+"""Seconds after which what had no answer is asked again."""
 
 
 @attrs.define(eq=False)
@@ -30,20 +31,18 @@ class Line:
     Attributes:
         measured: How many there are.
         acknowledged: How many of them the device has stored.
-        repeats: How many asks had no answer and were repeated.
         node: Which node has answered last.
     """
 
     measured: int = 0
     acknowledged: int = 0
-    repeats: int = 0
     node: str = ""
 
 
 class Feed:
     """Measures this machine, lets parsers read the lines, and takes each reading to its device until it is stored.
 
-    The readings of a device go one after the other; a device whose node is lost delays no other.
+    The readings of a device go one after the other; one whose node is lost delays no other.
 
     Args:
         system: A node of the cluster.
@@ -52,17 +51,20 @@ class Feed:
     Attributes:
         rounds: How often the machine was measured.
         input: Each line of each measurement.
-        lines: What became of the readings, by device.
+        lines: What has become of the readings, by device.
+        repeats: How many asks had no answer and were repeated.
+        middle: Set when it is time for the accident.
     """
 
     def __init__(self, system: ActorSystem, parsers: ActorRef) -> None:
         self.rounds = 0
         self.input: list[str] = []
         self.lines: dict[str, Line] = {}
+        self.repeats = 0
+        self.middle = trio.Event()
         self._system = system
         self._parsers = parsers
-        self._ways: dict[str, trio.MemorySendChannel[tuple[int, int]]] = {}
-        self._repeats = 0
+        self._ways: dict[str, trio.MemorySendChannel[Reading]] = {}
 
     @property
     def measured(self) -> int:
@@ -71,13 +73,8 @@ class Feed:
 
     @property
     def acknowledged(self) -> int:
-        """Readings that are stored, as the devices have said."""
+        """Readings that are stored, as their devices have said."""
         return sum(line.acknowledged for line in self.lines.values())
-
-    @property
-    def repeats(self) -> int:
-        """Asks that had no answer and were repeated."""
-        return self._repeats + sum(line.repeats for line in self.lines.values())
 
     async def run(self) -> None:
         """Measure as often as is to be, and return when all readings are acknowledged."""
@@ -87,12 +84,39 @@ class Feed:
                 await trio.sleep_until(begin + PERIOD * self.rounds)
                 lines = await trio.to_thread.run_sync(measure)
                 self.input += lines
-                for device, kilobytes in (await self._parse(lines)).items():
+                readings = await self.insist(self._parsers, Parse(lines))
+                for device, kilobytes in readings.items():
                     self._put(device, kilobytes, nursery)
                 self.rounds += 1
+                if self.rounds == MIDDLE:
+                    self.middle.set()
             for way in self._ways.values():
                 way.close()
 
     async def audit(self) -> dict[str, Account]:
         """Ask each device what it has counted."""
-        return {device: await self._audit(device) for device in sorted(self.lines)}
+        return {device: await self.insist(self._system.grain(Device, device), Audit()) for device in self.lines}
+
+    def _put(self, device: str, kilobytes: int, nursery: trio.Nursery) -> None:
+        if device not in self.lines:
+            self.lines[device] = Line()
+            self._ways[device], readings = trio.open_memory_channel[Reading](math.inf)
+            nursery.start_soon(self._deliver, device, readings)
+        line = self.lines[device]
+        line.measured += 1
+        self._ways[device].send_nowait(Reading(line.measured, kilobytes))
+
+    async def _deliver(self, device: str, readings: trio.MemoryReceiveChannel[Reading]) -> None:
+        grain, line = self._system.grain(Device, device), self.lines[device]
+        async for reading in readings:
+            answer = await self.insist(grain, reading)
+            line.acknowledged, line.node = answer.number, answer.node
+
+    async def insist(self, ref: ActorRef, request: Request[T]) -> T:
+        """Ask until there is an answer; whoever is asked takes no harm from a repeat."""
+        while True:
+            try:
+                return await ref.ask(request)
+            except TrioaktError:
+                self.repeats += 1
+                await trio.sleep(PAUSE)

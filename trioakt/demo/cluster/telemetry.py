@@ -13,6 +13,9 @@ PROC = Path("/proc")
 PROGRAMS = 20
 """Programs that are measured, the largest first."""
 
+ADDRESSES = ("VmallocTotal", "DirectMap")
+"""What counts addresses, and no memory."""
+
 _LINE = re.compile(r"(?P<device>.+): +(?P<kilobytes>\d+) kB", re.ASCII)
 
 
@@ -25,7 +28,8 @@ def measure() -> list[str]:
         OSError, subprocess.SubprocessError: This machine does not tell.
     """
     if (PROC / "meminfo").exists():
-        return (PROC / "meminfo").read_text(encoding="ascii").splitlines() + _largest(_from_proc())
+        lines = (PROC / "meminfo").read_text(encoding="ascii").splitlines()
+        return [line for line in lines if not line.startswith(ADDRESSES)] + _largest(_from_proc())
     return _largest(_from_ps())
 
 
