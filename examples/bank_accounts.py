@@ -36,7 +36,7 @@ class Booked:
 
 
 class Account(EventSourcedGrain[Bookings]):
-    """The identity is its number; all others know."""
+    """Its identity is the name of its owner."""
 
     passivation = Idle(5.0)
 
@@ -70,7 +70,7 @@ class Pay(Request[bool]):
 
 
 class Transfer(Grain):
-    """The identity is the key of its two bookings; asked twice, it goes through the same steps again."""
+    """Its identity is the key of its two bookings; asked twice, it goes through the same steps again."""
 
     passivation = Idle(1.0)
 

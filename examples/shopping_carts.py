@@ -30,7 +30,7 @@ class Stock(Request[int]):
 
 
 class Item(Grain):
-    """The identity is its name; of each there are ten at first."""
+    """Its identity is its name; of each there are ten at first."""
 
     passivation = Never()  # it has no memory but this one
 
@@ -62,7 +62,7 @@ class Buy(Request[dict[str, int]]):
 
 
 class Cart(Grain):
-    """The identity is that of the visitor."""
+    """Its identity is that of the visitor."""
 
     passivation = Idle(HALF_AN_HOUR)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import statistics
 import subprocess
@@ -15,8 +16,8 @@ from tempfile import TemporaryDirectory
 import attrs
 import trio
 
-from benchmarks.cluster.homes import Home, Who, settings
-from trioakt import ActorRef, ActorSystem, Cluster, Placement, Remote, TrioaktError
+from benchmarks.cluster.homes import Home, Mayfly, Twin, Who, settings
+from trioakt import ActorRef, ActorSystem, Cluster, Idle, Placement, Remote, TrioaktError
 
 TTL = 2.0
 """Seconds to live of the leases."""
@@ -127,6 +128,69 @@ async def _names(number: int, nodes: int) -> Measured:
             }
 
 
+async def _grains(number: int) -> Measured:
+    """Ask so many grains on three nodes, 100 at a time, for the first and for the second time."""
+    async with open_homes() as (system, homes):
+        await system.cluster.wait_members(4)
+        await _ask_each(system, 2_000)  # all shards have their owners then
+        before = sum(map(_resident, homes.nodes))
+        first = await _ask_each(system, number)
+        grown = sum(map(_resident, homes.nodes)) - before
+        second = await _ask_each(system, number)
+        named = await system.spawn_on(Placement.random(role="home"), Home, name="home")
+        return {
+            "first asks": first,
+            "second asks": second,
+            "bytes": grown / number,
+            "asks, far grain": await _asks(system.grain(Twin, "a0")),
+            "asks, far name": await _asks(named),
+        }
+
+
+async def _ask_each(system: ActorSystem, number: int) -> float:
+    left = iter(range(number))
+
+    async def ask() -> None:
+        for index in left:
+            await system.grain(Twin, f"a{index}").ask(Who())
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        for _ in range(100):
+            nursery.start_soon(ask)
+    return number / (trio.current_time() - began)
+
+
+def _resident(pid: int) -> int:
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGESIZE")
+
+
+async def _grain_asks() -> Measured:
+    """Ask a grain and an actor that may rest likewise, without a cluster and in one."""
+    measured: Measured = {}
+    async with ActorSystem("alone") as alone:
+        measured["asks, actor"] = await _asks(await alone.spawn(Home, passivation=Idle(600.0)))
+        measured["asks, grain"] = await _asks(alone.grain(Twin, "ada"))
+    with TemporaryDirectory() as folder:
+        async with open_systems(f"sqlite://{Path(folder) / 'homes.db'}", 1) as (system,):
+            measured["asks, grain of a cluster"] = await _asks(system.grain(Twin, "ada"))
+    return measured
+
+
+async def _mayflies(number: int) -> Measured:
+    """Ask so many grains, each once, which are passivated soon; tell how the process has grown between tenths."""
+    sizes: list[int] = []
+    async with ActorSystem("alone") as system:
+        began = trio.current_time()
+        for index in range(number):
+            await system.grain(Mayfly, str(index)).ask(Who())
+            if (index + 1) % (number // 10) == 0:
+                sizes.append(_resident(os.getpid()))
+        seconds = trio.current_time() - began
+    return {"asks": number / seconds, "at a tenth": sizes[0], "at half": sizes[4], "at the end": sizes[-1]}
+
+
 async def _asks(ref: ActorRef) -> float:
     began = trio.current_time()
     for _ in range(5_000):
@@ -157,4 +221,7 @@ WORKLOADS: dict[str, Callable[..., Measured]] = {
     "takeover": lambda rounds: trio.run(_moves, signal.SIGKILL, rounds),
     "handover": lambda rounds: trio.run(_moves, signal.SIGTERM, rounds),
     "names": lambda number, nodes: trio.run(_names, number, nodes),
+    "grains": lambda number: trio.run(_grains, number),
+    "grain-asks": lambda: trio.run(_grain_asks),
+    "mayflies": lambda number: trio.run(_mayflies, number),
 }

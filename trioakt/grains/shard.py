@@ -79,6 +79,7 @@ class Shard:
         self.ref_to = ref_to
         self.keeper = keeper
         self._active: dict[str, Cell] = {}
+        self._making: set[str] = set()
         self._waiting: dict[str, deque[Envelope]] = {}
 
     def active(self, identity: str) -> Cell | None:
@@ -89,6 +90,9 @@ class Shard:
         """Take a message in for a grain, and activate it if it is not there."""
         cell = self._active.get(identity)
         if cell is None:
+            if identity in self._making:
+                self._wait(identity, envelope)
+                return
             try:
                 cell = self._activate(identity)
             except ActorError as error:
@@ -154,11 +158,21 @@ class Shard:
             ActorStoppedError: The system is stopping.
             StartError: The class could not be called.
         """
-        kind, name = self.kind, quote(identity, safe="")
-        cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, self.ref_to(identity))
+        kind, name, ref = self.kind, quote(identity, safe=""), self.ref_to(identity)
+        self._making.add(identity)
+        try:
+            cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, ref)
+        except ActorError as error:
+            for envelope in self._waiting.pop(identity, ()):
+                refuse(self.system, ref, envelope, error)
+            raise
+        finally:
+            self._making.discard(identity)
         cell.signal(Watch(self))
         if self.changed is not None:
             self.changed(identity)
+        for envelope in self._waiting.pop(identity, ()):  # what has come while it was made
+            deliver_or_lose(self.system, ref, envelope)
         return cell
 
     def _wait(self, identity: str, envelope: Envelope) -> None:

@@ -6,7 +6,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from trioakt.errors import CodecError, MailboxFullError
-from trioakt.lowlevel import DeadLetterReason, Envelope, Failure, PoisonPill, passes_through
+from trioakt.lowlevel import Ask, DeadLetterReason, Envelope, Failure, PoisonPill, passes_through
 
 if TYPE_CHECKING:
     from trioakt.lowlevel import ActorRef, CoreSystem
@@ -29,6 +29,8 @@ def deliver_or_lose(system: CoreSystem, ref: ActorRef[Any], envelope: Envelope) 
     except BaseException as error:
         if passes_through(error):
             raise
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(error)
         lose(system, ref, envelope.message, envelope.sender, error)
         return False
     return True

@@ -63,7 +63,8 @@ def serve() -> None:
 
 def _end_with_parent() -> None:
     """End at once, whatever is going on, when the parent lets go or is gone: what counts is in the journal."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 1):
+        pass
     os._exit(0)
 
 
@@ -79,10 +80,12 @@ async def live(setup: Setup) -> None:
         lease_ttl=LEASE,
     )
     try:
-        async with open_sqlite_journal(setup.journal) as journal:
-            async with ActorSystem(SYSTEM, remote=remote, cluster=cluster, extensions=[journal]) as system:
-                report(Report(system.address))
-                await trio.sleep_forever()
+        async with (
+            open_sqlite_journal(setup.journal) as journal,
+            ActorSystem(SYSTEM, remote=remote, cluster=cluster, extensions=[journal]) as system,
+        ):
+            report(Report(system.address))
+            await trio.sleep_forever()
     except (TrioaktError, ImportError, OSError, ValueError) as error:
         report(Report(failure=f"{type(error).__name__}: {error}"))
 

@@ -6,7 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import AsyncGenerator, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 import trio
 
@@ -15,7 +15,7 @@ from trioakt.demo.cluster.node import Report, Setup
 START = 30.0
 """Seconds that a node may take to start."""
 GRACE = 2.0
-"""Seconds that the nodes have to end by themselves."""
+"""Seconds that a node has to end by itself."""
 
 _COMMAND = f"import sys; sys.path[:] = {sys.path!r}; from trioakt.demo.cluster.node import serve; serve()"
 
@@ -35,7 +35,9 @@ class NodeProcess:
     def __init__(self, name: str, process: trio.Process) -> None:
         self.name = name
         self.address = ""
-        self._process = process
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
 
     @property
     def pid(self) -> int:
@@ -47,6 +49,11 @@ class NodeProcess:
         """Whether it has not ended."""
         return self._process.returncode is None
 
+    async def tell(self, setup: Setup) -> None:
+        """Tell it what to be."""
+        with suppress(trio.BrokenResourceError):  # it has ended, as its report will show
+            await self._stdin.send_all(setup.to_line())
+
     async def wait_started(self) -> None:
         """Wait for its report.
 
@@ -54,10 +61,9 @@ class NodeProcess:
             NodeError: It has not started.
         """
         line = b""
-        assert self._process.stdout is not None
         with trio.move_on_after(START):
             while not line.endswith(b"\n"):
-                chunk = await self._process.stdout.receive_some()
+                chunk = await self._stdout.receive_some()
                 if not chunk:
                     raise NodeError(f"{self.name} has ended before it had started")
                 line += chunk
@@ -76,12 +82,14 @@ class NodeProcess:
         """Let it die by SIGKILL."""
         self._process.kill()
 
-    async def let_go(self) -> None:
-        """Close its standard input, with which it ends."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        await self._process.stdin.aclose()
-        await self._process.stdout.aclose()
+    async def end(self) -> None:
+        """Close its standard input, with which it ends, and kill it if it does not."""
+        await self._stdin.aclose()
+        await self._stdout.aclose()
+        with trio.move_on_after(GRACE):
+            await self._process.wait()
+        self._process.kill()
+        await self._process.wait()
 
 
 @asynccontextmanager
@@ -91,36 +99,23 @@ async def open_nodes(setups: Iterable[Setup]) -> AsyncGenerator[list[NodeProcess
     Raises:
         NodeError: One has not started.
     """
-    nodes: list[NodeProcess] = []
-    try:
-        for setup in setups:
-            nodes.append(await _start(setup))
+    async with AsyncExitStack() as stack:
+        nodes = [await stack.enter_async_context(_open_process(setup)) for setup in setups]
         for node in nodes:
             await node.wait_started()
         yield nodes
-    finally:
-        with trio.CancelScope(shield=True):  # bounded by GRACE: nothing survives SIGKILL after that
-            await _end(nodes)
 
 
-async def _start(setup: Setup) -> NodeProcess:
+@asynccontextmanager
+async def _open_process(setup: Setup) -> AsyncGenerator[NodeProcess]:
     # In a session of its own, so that Ctrl-C in a terminal reaches the parent alone.
     process = await trio.lowlevel.open_process(
         [sys.executable, "-P", "-c", _COMMAND], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
     )
     node = NodeProcess(setup.node, process)
-    assert process.stdin is not None
-    with trio.CancelScope(shield=True), suppress(trio.BrokenResourceError):  # a line fits into the pipe
-        await process.stdin.send_all(setup.to_line())
-    return node
-
-
-async def _end(nodes: list[NodeProcess]) -> None:
-    for node in nodes:
-        await node.let_go()
-    with trio.move_on_after(GRACE):
-        for node in nodes:
-            await node.wait_ended()
-    for node in nodes:
-        node.kill()
-        await node.wait_ended()
+    try:
+        await node.tell(setup)
+        yield node
+    finally:
+        with trio.CancelScope(shield=True):  # bounded by GRACE: nothing survives SIGKILL after that
+            await node.end()

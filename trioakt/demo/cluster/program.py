@@ -6,13 +6,16 @@ import logging
 import secrets
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import trio
 
 from trioakt import ActorRef, ActorSystem, Cluster, Remote, TrioaktError
+from trioakt.cluster.stores import open_store
+from trioakt.cluster.view import NAMES, prefix_of
 from trioakt.demo.cluster.actors import AGGREGATOR, Aggregator, Parser, TakeStock, total
 from trioakt.demo.cluster.display import Board, Screen
 from trioakt.demo.cluster.feed import PAUSE, Feed
@@ -26,6 +29,10 @@ DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
 
 PATIENCE = 180.0
 """Seconds that all together may take; it takes a tenth of them."""
+CLEANING = 5.0
+"""Seconds that it may take to leave nothing in the store."""
+SETTLING = 5.0
+"""Seconds that the aggregator has to hear of everything."""
 
 
 def main(nodes: int, store: str | None = None) -> int:
@@ -72,7 +79,7 @@ async def demonstrate(setups: list[Setup], screen: Screen) -> int:
     """Start the nodes, let them work, and show whether everything was counted."""
     try:
         with trio.fail_after(PATIENCE):
-            async with open_nodes(setups) as nodes, open_desk(setups[0]) as system:
+            async with open_nodes(setups) as nodes, leaving_nothing(setups[0]), open_desk(setups[0]) as system:
                 await system.cluster.wait_members(len(nodes) + 1)
                 verdict = await work_through(system, nodes, screen)
     except (NodeError, TrioaktError) as error:
@@ -91,6 +98,18 @@ def open_desk(setup: Setup) -> ActorSystem:
     return ActorSystem(SYSTEM, remote=Remote(node="desk", cookie=setup.cookie), cluster=cluster)
 
 
+@asynccontextmanager
+async def leaving_nothing(setup: Setup) -> AsyncGenerator[None]:
+    """At the end of the block, delete from the store what no lease takes away: it may be one for many clusters."""
+    try:
+        yield
+    finally:
+        with trio.move_on_after(CLEANING, shield=True), suppress(TrioaktError):
+            async with open_store(setup.store) as store:
+                for entry in (await store.list(prefix_of(SYSTEM, setup.cluster) + NAMES)).entries:
+                    await store.delete(entry.key, entry.token)
+
+
 async def work_through(system: ActorSystem, nodes: list[NodeProcess], screen: Screen) -> Verdict:
     """Send all readings, and compare the accounts."""
     aggregator = await system.spawn_singleton(Aggregator, name=AGGREGATOR, role=ROLE)
@@ -107,15 +126,15 @@ async def work_through(system: ActorSystem, nodes: list[NodeProcess], screen: Sc
 
 
 async def compare(feed: Feed, aggregator: ActorRef) -> Verdict:
-    """Ask for the accounts; the aggregator, which is told later, gets a few chances to have heard of everything."""
+    """Ask for the accounts; the aggregator hears from the devices a little later than we do."""
     nodes = {device: line.node for device, line in feed.lines.items()}
-    for chance in range(10):
-        await trio.sleep(chance * PAUSE)
+    deadline = trio.current_time() + SETTLING
+    while True:
         counted = await feed.audit()
         verdict = Verdict(count(feed.input), counted, await feed.insist(aggregator, TakeStock()), nodes)
-        if verdict.overview.account == total(counted.values()):
-            break
-    return verdict
+        if verdict.overview.account == total(counted.values()) or trio.current_time() > deadline:
+            return verdict
+        await trio.sleep(PAUSE)
 
 
 async def cancel_at(signals: AsyncIterator[int], work: trio.CancelScope) -> None:
