@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-import trio
-
 from trioakt.cluster.facts import OwnerFact, decode_fact, encode_fact
+from trioakt.cluster.insisting import insist
 from trioakt.cluster.view import NAMES, OWNERS
-from trioakt.errors import NoQuorumError
 
 if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
     from trioakt.cluster.store import Entry, Store
 
 T = TypeVar("T")
-
-_log = logging.getLogger("trioakt")
-
-_PATIENCE = (0.25, 10.0)
-"""Seconds after which what the store has not answered is tried again: at first, and at most."""
 
 
 class Deeds:
@@ -86,11 +78,4 @@ class Deeds:
         return next((entry for entry in listing.entries if entry.key == key), None)
 
     async def _insist(self, verb: Callable[[], Awaitable[T]]) -> T:
-        pause, longest = _PATIENCE
-        while True:
-            try:
-                return await verb()
-            except NoQuorumError as error:
-                _log.warning("%s waits for the store: %s", self._run, error)
-                await trio.sleep(pause)
-                pause = min(2 * pause, longest)
+        return await insist(verb, self._run)

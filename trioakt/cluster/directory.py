@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
-import trio
-
 from trioakt.cluster.facts import NameFact, decode_fact
+from trioakt.cluster.insisting import insist
 from trioakt.cluster.shards import is_shard
 from trioakt.cluster.view import NAMES, Name
-from trioakt.errors import NoQuorumError
 from trioakt.lowlevel import ActorRef, check_name
 from trioakt.remote.named import NamedRecipient
 
 if TYPE_CHECKING:
     from trioakt.cluster.membership import Membership
     from trioakt.remote.endpoint import Endpoint
-
-_PATIENCE = 0.5
-"""Seconds after which a store that cannot be reached is tried again."""
 
 
 class Directory:
@@ -93,20 +87,14 @@ class Directory:
             self._membership.nursery.start_soon(self._delete_name, name, source.token)
 
     async def _look_up(self, name: str) -> None:
-        while True:
-            with suppress(NoQuorumError):
-                is_there = await self.find(name) is not None or name in self._membership.view.owners
-                break
-            await trio.sleep(_PATIENCE)
+        found = await insist(lambda: self.find(name), self._membership.us)
+        is_there = found is not None or name in self._membership.view.owners
         self._looked_up.discard(name)
         self.settle(name, is_there=is_there)
 
     async def _delete_name(self, name: str, token: int) -> None:
-        while True:
-            with suppress(NoQuorumError):
-                await self._membership.store.delete(self._membership.view.prefix + NAMES + name, token)
-                return
-            await trio.sleep(_PATIENCE)
+        key = self._membership.view.prefix + NAMES + name
+        await insist(lambda: self._membership.store.delete(key, token), self._membership.us)
 
     def settle(self, name: str, *, is_there: bool) -> None:
         """Hear that something has changed about a name, or that it is not there."""

@@ -8,13 +8,12 @@ from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
-import trio
-
 from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.far_grains import FarGrains
+from trioakt.cluster.insisting import insist
 from trioakt.cluster.shards import Door, ToGrain, shard_name
 from trioakt.cluster.view import NAMES
-from trioakt.errors import LeaseLostError, NoQuorumError, PlacementError
+from trioakt.errors import LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from trioakt.cluster.reminders import Reminders
     from trioakt.lowlevel import Cell, CoreSystem, Signal
     from trioakt.remote.endpoint import Endpoint
-
-_PATIENCE = 0.5
-"""Seconds after which a store that cannot be reached is tried again."""
 
 
 class ClusterGrains:
@@ -153,14 +149,9 @@ class ClusterGrains:
     async def _create(self, shard: str, kind: str) -> None:
         membership = self._membership
         fact = NameFact(f"{membership.run_id}/shards/{next(self._attempts)}", kind, b"", "", "", False, {})
+        key = membership.view.prefix + NAMES + shard
         try:
-            while True:
-                try:
-                    await membership.store.create(membership.view.prefix + NAMES + shard, encode_fact(fact))
-                except NoQuorumError:
-                    await trio.sleep(_PATIENCE)
-                else:
-                    return
+            await insist(lambda: membership.store.create(key, encode_fact(fact)), membership.us)
         finally:
             self._wanted.discard(shard)
 

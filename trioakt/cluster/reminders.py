@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -13,7 +12,8 @@ import msgspec
 import trio
 from msgspec.structs import replace
 
-from trioakt.errors import LeaseLostError, NoQuorumError, NoReplyError, TrioaktError, UnhandledMessageError
+from trioakt.cluster.insisting import insist
+from trioakt.errors import LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
 from trioakt.lowlevel import Ask, Failure, Recipient, check_name
 from trioakt.patterns.rhythm import Agenda
 
@@ -160,7 +160,7 @@ class Reminders:
 
     async def run(self) -> None:
         """Tell reminders when they are due, for as long as this node owns the shard."""
-        listing = await self._insist(lambda: self._store.list(self._prefix))
+        listing = await insist(lambda: self._store.list(self._prefix), self._shard.keeper.path)
         for entry in listing.entries:
             fact = msgspec.msgpack.decode(entry.value, type=ReminderFact)
             self._keep(_Entry(entry.key, fact, entry.token))
@@ -194,12 +194,7 @@ class Reminders:
                     break
             await trio.sleep(pause)
             pause = min(2 * pause, longest)
-        while self._is_current(entry):
-            try:
-                async with self._one_write:
-                    await self._settle(entry)
-            except NoQuorumError:
-                await trio.sleep(pause)
+        await insist(lambda: self._settle(entry), self._shard.keeper.path)
 
     async def _tell(self, entry: _Entry) -> bool:
         """Return whether the handler has ended well."""
@@ -218,27 +213,18 @@ class Reminders:
 
     async def _settle(self, entry: _Entry) -> None:
         """Write down that a reminder was told; of those that were missed meanwhile one is left."""
-        if not self._is_current(entry):
-            return
-        fact = entry.fact
-        if not fact.every:
-            await self._store.delete(entry.key, entry.token)
-            self._drop(entry.key)
-            return
-        past = math.floor(max(self._now() - fact.due, 0.0) / fact.every)
-        after = replace(fact, due=fact.due + (past + 1) * fact.every, number=fact.number + 1)
-        await self._store.put_guarded(entry.key, _encode(after), entry.token)
-        self._keep(_Entry(entry.key, after, entry.token))
-
-    async def _insist(self, verb: Callable[[], Awaitable[T]]) -> T:
-        pause, longest = _PATIENCE
-        while True:
-            try:
-                return await verb()
-            except NoQuorumError as error:
-                _log.warning("the reminders of %s wait for the store: %s", self._shard.keeper.path, error)
-                await trio.sleep(pause)
-                pause = min(2 * pause, longest)
+        async with self._one_write:
+            if not self._is_current(entry):
+                return
+            fact = entry.fact
+            if not fact.every:
+                await self._store.delete(entry.key, entry.token)
+                self._drop(entry.key)
+                return
+            past = math.floor(max(self._now() - fact.due, 0.0) / fact.every)
+            after = replace(fact, due=fact.due + (past + 1) * fact.every, number=fact.number + 1)
+            await self._store.put_guarded(entry.key, _encode(after), entry.token)
+            self._keep(_Entry(entry.key, after, entry.token))
 
 
 def _encode(fact: ReminderFact) -> bytes:

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trioakt.errors import NoQuorumError
+from trioakt.cluster.insisting import insist
 
 if TYPE_CHECKING:
     from trioakt.cluster.store import Store
     from trioakt.grains.shard import Shard
 
-_PATIENCE = 0.5
-"""Seconds after which a store that cannot be reached is tried again."""
 _AT_ONCE = 100
 """Grains that are woken before others get their turn."""
 
@@ -57,13 +55,7 @@ class Roll:
                 await self._wake.wait()
 
     async def _call(self) -> None:
-        while True:
-            try:
-                listing = await self._store.list(self._prefix)
-            except NoQuorumError:
-                await trio.sleep(_PATIENCE)
-            else:
-                break
+        listing = await insist(lambda: self._store.list(self._prefix), self._shard.keeper.path)
         for number, entry in enumerate(listing.entries, 1):
             identity = entry.value.decode()
             self._tokens[identity] = entry.token
@@ -79,11 +71,10 @@ class Roll:
             del self._changed[identity]
             return
         key = self._prefix + blake2b(identity.encode(), digest_size=16).hexdigest()
-        try:
-            if token is None:
-                self._tokens[identity] = (await self._store.create(key, identity.encode())).token
-            else:
-                await self._store.delete(key, token)
-                del self._tokens[identity]
-        except NoQuorumError:
-            await trio.sleep(_PATIENCE)
+        who = self._shard.keeper.path
+        if token is None:
+            created = await insist(lambda: self._store.create(key, identity.encode()), who)
+            self._tokens[identity] = created.token
+        else:
+            await insist(lambda: self._store.delete(key, token), who)
+            del self._tokens[identity]

@@ -93,7 +93,7 @@ def node_line(node: NodeProcess, board: Board) -> str:
     if not node.is_running:
         return f"{node.name}  pid {node.pid}  dead"
     has = f"{devices_of(board)[node.name]} devices"
-    if is_aggregator(node, board):
+    if board.overview is not None and board.overview.node == node.name:
         has += " and the aggregator"
     return f"{node.name}  pid {node.pid}  {has}"
 
@@ -101,11 +101,6 @@ def node_line(node: NodeProcess, board: Board) -> str:
 def devices_of(board: Board) -> Counter[str]:
     """Return how many devices have answered from each node."""
     return Counter(line.node for line in board.feed.lines.values())
-
-
-def is_aggregator(node: NodeProcess, board: Board) -> bool:
-    """Return whether a node had the aggregator when that was last heard of."""
-    return board.overview is not None and board.overview.node == node.name
 
 
 def alarm_text(alarm: Alarm) -> str:

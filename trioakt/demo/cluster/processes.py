@@ -12,7 +12,7 @@ import trio
 
 from trioakt.demo.cluster.node import Report, Setup
 
-START = 30.0
+START = 60.0
 """Seconds that a node may take to start."""
 GRACE = 2.0
 """Seconds that a node has to end by itself."""

@@ -77,6 +77,7 @@ async def run(setups: list[Setup]) -> int:
 
 async def demonstrate(setups: list[Setup], screen: Screen) -> int:
     """Start the nodes, let them work, and show whether everything was counted."""
+    screen.note(f"starting {len(setups)} nodes")
     try:
         with trio.fail_after(PATIENCE):
             async with open_nodes(setups) as nodes, leaving_nothing(setups[0]), open_desk(setups[0]) as system:

@@ -73,17 +73,17 @@ class Watch:
 
     async def _cause_accident(self) -> None:
         """Kill the node of the aggregator, with its devices and parsers, in the middle of the stream."""
-        await self._board.feed.middle.wait()
-        overview = self._board.overview
-        victim = next((node for node in self._board.nodes if overview and overview.node == node.name), None)
-        victim = victim or self._board.nodes[0]
+        feed = self._board.feed
+        await feed.middle.wait()
+        unlucky = (await feed.insist(self._aggregator, TakeStock())).node
+        victim = next(node for node in self._board.nodes if node.name == unlucky)
         devices = devices_of(self._board)[victim.name]
         self._tell(f"killing {victim.name} (pid {victim.pid}), which has {devices} devices and the aggregator")
-        self._tell(f"  its lease protects what it has for {LEASE:.0f} s; then the others take it over")
+        self._tell(f"what it has is protected by its lease for {LEASE:.0f} s at most")
         victim.kill()
 
     def _left(self, event: NodeLeft) -> None:
-        self._tell(f"the lease of {event.member.node} has ended")
+        self._tell(f"the lease of {event.member.node} has ended, and the others take over")
 
     def _tell(self, text: str) -> None:
         self._screen.note(f"{trio.current_time() - self._begin:5.1f} s  {text}")
