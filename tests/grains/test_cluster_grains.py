@@ -23,8 +23,11 @@ from trioakt import (
     PoisonPill,
     Remote,
     Request,
+    UnhandledMessageError,
     message,
 )
+from trioakt.cluster.shards import ToGrain, shard_name
+from trioakt.patterns.kinds import kind_name
 from trioakt.testing import Probe
 
 IDS = [f"u{number}" for number in range(60)]
@@ -74,6 +77,9 @@ class Worker(User):
     """Is at home where there is work."""
 
     role = "work"
+
+
+KIND = kind_name(User)
 
 
 @asynccontextmanager
@@ -318,3 +324,18 @@ async def test_grains_on_two_nodes_that_ask_each_other_are_told_of_the_circle(au
         first = caught.value.__cause__
         assert first is not None
         assert "AskCycleError" in repr(first.__cause__)
+
+
+async def test_what_goes_astray_to_another_shard_activates_nothing(autojump_clock: MockClock) -> None:
+    async with open_nodes(1) as (_, (a,)):
+        await homes(a)
+        shard = next(ref for ref in a.actors() if ref.name.startswith("$shard."))
+        door = a.cluster.directory.owner_of(shard.name)
+        assert door is not None
+        strangers = [ToGrain(each, Who()) for each in IDS if shard_name(KIND, each, 256) != shard.name]
+        for message in (Who(), *strangers[:3]):
+            with pytest.raises(UnhandledMessageError):
+                await door.ask(message)
+            with pytest.raises(UnhandledMessageError):
+                await door.send(message)
+        assert len(a.actors()) == len(IDS) + len({shard_name(KIND, each, 256) for each in IDS})

@@ -19,8 +19,8 @@ arrived_headers: ContextVar[dict[str, str] | None] = ContextVar("trioakt_arrived
 
 
 @contextmanager
-def arrived(headers: dict[str, str]) -> Generator[None]:
-    """Deliver in this block messages that have come from elsewhere with these headers."""
+def arrived(headers: dict[str, str] | None) -> Generator[None]:
+    """Deliver in this block messages that have come from elsewhere with these headers; with ``None``, some of this node."""
     token = arrived_headers.set(headers)
     try:
         yield

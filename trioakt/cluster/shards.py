@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from trioakt.cluster.reminders import Reminders
 from trioakt.cluster.roll import Roll
+from trioakt.errors import UnhandledMessageError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, open_keeper
@@ -25,6 +26,7 @@ from trioakt.patterns.kinds import kind_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.estate import Estate
+    from trioakt.grains.ref import GrainRecipient
 
 PREFIX = "$shard."
 """With what the names of shards begin: no user's name does."""
@@ -104,25 +106,38 @@ class Door:
         return self.shard.keeper.is_alive
 
     def deliver(self, envelope: Envelope) -> None:
-        """Hand a message to its grain."""
-        routed = envelope.message
-        if not isinstance(routed, ToGrain):
-            self._refuse(envelope)
+        """Hand a message to its grain; what is for none of this shard is a dead letter."""
+        grain = self._addressee(envelope)
+        if grain is None:
+            if isinstance(envelope, Ask) and envelope.pending:
+                envelope.fail(self._astray())
+            self._system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.UNHANDLED)
             return
-        envelope.message = routed.message
+        envelope.message = envelope.message.message
         if isinstance(envelope, Ask):
-            grain = self.shard.ref_to(routed.identity).recipient
             self._endpoint.check_circle(envelope, grain)
             envelope.target = grain
-        self.shard.deliver(routed.identity, envelope)
+        self.shard.deliver(grain.id, envelope)
 
     async def send(self, envelope: Envelope) -> None:
-        """Wait until the grain's mailbox has taken a message."""
+        """Wait until the grain's mailbox has taken a message.
+
+        Raises:
+            UnhandledMessageError: It is for no grain of this shard.
+        """
+        grain = self._addressee(envelope)
+        if grain is None:
+            raise self._astray()
+        envelope.message = envelope.message.message
+        await self.shard.send(grain.id, envelope)
+
+    def _addressee(self, envelope: Envelope) -> GrainRecipient | None:
         routed = envelope.message
-        if not isinstance(routed, ToGrain):
-            raise TypeError(f"{self.address} takes messages for grains only")
-        envelope.message = routed.message
-        await self.shard.send(routed.identity, envelope)
+        grain = self.shard.ref_to(routed.identity).grain if isinstance(routed, ToGrain) else None
+        return grain if grain is not None and grain.shard == self.shard.keeper.name else None
+
+    def _astray(self) -> UnhandledMessageError:
+        return UnhandledMessageError(f"{self.address} takes messages for its own grains only", self.shard.keeper.path)
 
     def signal(self, signal: Signal) -> None:
         """Pass a signal on to the parent of the grains; a pill comes after all that waits for them."""
@@ -149,8 +164,3 @@ class Door:
             for grain in grains:
                 await ActorRef[Any](grain).wait_stopped()
         keeper.signal(Stop())
-
-    def _refuse(self, envelope: Envelope) -> None:
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(TypeError(f"{self.address} takes messages for grains only"))
-        self._system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.UNHANDLED)

@@ -19,6 +19,7 @@ from trioakt.lowlevel import (
     TerminationCause,
     Watch,
     actor_failed,
+    arrived,
     begin,
 )
 from trioakt.patterns.passivation import Never
@@ -161,7 +162,8 @@ class Shard:
         kind, name, ref = self.kind, quote(identity, safe=""), self.ref_to(identity)
         self._making.add(identity)
         try:
-            cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, ref)
+            with arrived(None):  # the task that begins here outlives the message that has come
+                cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, ref)
         except ActorError as error:
             for envelope in self._waiting.pop(identity, ()):
                 refuse(self.system, ref, envelope, error)

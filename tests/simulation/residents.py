@@ -1,0 +1,174 @@
+"""Grains that are used at random, and what must hold for them whatever happens to their nodes."""
+
+from __future__ import annotations
+
+from itertools import count
+from random import Random
+from typing import Any
+
+import attrs
+import trio
+
+from tests.simulation.estate import Work
+from trioakt import Context, Grain, Idle, Never, OneForOne, Request, message
+from trioakt.grains.persistent import EventSourcedGrain
+
+
+@message(name="simulation.letter")
+class Letter:
+    """One of several that somebody writes to a grain."""
+
+    sender: str
+    number: int
+    seconds: float
+
+
+@message(name="simulation.remind")
+class Remind(Request[None]):
+    """Lets a reminder come."""
+
+    name: str
+    delay: float
+    every: float | None
+
+
+@message(name="simulation.forget")
+class Forget(Request[bool]):
+    """Lets a reminder not come."""
+
+    name: str
+
+
+@message(name="simulation.ring")
+class Ring:
+    """A reminder."""
+
+    name: str
+
+
+@message(name="simulation.fail")
+class Fail:
+    """Lets a grain fail."""
+
+
+@message(name="simulation.pay")
+class Pay(Request[int]):
+    """Put so much into a purse; answered with what is in it."""
+
+    amount: int
+
+
+@message(name="simulation.paid")
+class Paid:
+    amount: int
+
+
+@message(name="simulation.savings")
+class Savings:
+    amount: int = 0
+
+
+@attrs.define(eq=False)
+class Chronicle:
+    """What all nodes of a scenario know together; an extension of each.
+
+    Attributes:
+        rng: Where the grains take their chance from.
+        read: The number of the last letter that a grain has read, by its sender and the grain.
+        reminded: The names of reminders that were said to be set.
+        rung: The names of those that have come.
+        paid: What was said to be in each purse, at least.
+        at_home: The address of the node on which each grain was activated last, and when.
+        broken: What went wrong.
+    """
+
+    rng: Random = attrs.field(factory=Random)
+    read: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])
+    reminded: set[str] = attrs.field(factory=set[str])
+    rung: set[str] = attrs.field(factory=set[str])
+    paid: dict[str, int] = attrs.field(factory=dict[str, int])
+    at_home: dict[str, tuple[str, float]] = attrs.field(factory=dict[str, tuple[str, float]])
+    broken: list[str] = attrs.field(factory=list[str])
+    numbers: count[int] = attrs.field(factory=lambda: count(1))
+
+    async def dawdle(self, longest: float) -> None:
+        """Take a while, or none."""
+        await trio.sleep(self.rng.choice([0.0, 0.0, self.rng.uniform(0.0, longest)]))
+
+
+class Resident(Grain):
+    """Reads letters and works, slow to begin and to end."""
+
+    passivation = Idle(0.5)
+    options = {"supervision": OneForOne(max_restarts=1), "init_timeout": 2.0, "stop_grace": 0.7}  # noqa: RUF012
+
+    async def pre_start(self, ctx: Context) -> None:
+        chronicle = ctx.extension(Chronicle)
+        chronicle.at_home[f"{type(self).__name__}/{ctx.identity}"] = ctx.system.address, trio.current_time()
+        await chronicle.dawdle(2.5)
+
+    async def post_stop(self, ctx: Context) -> None:
+        await ctx.extension(Chronicle).dawdle(0.9)
+
+    async def receive(self, ctx: Context, msg: object) -> None:
+        match msg:
+            case Work(seconds):
+                token = ctx.fencing_token
+                await trio.sleep(seconds)
+                ctx.reply(token)
+            case Letter():
+                self.read(ctx, msg)
+                await trio.sleep(msg.seconds)
+            case Remind(name, delay, every):
+                await ctx.remind(name, delay, Ring(name), every)
+                ctx.reply(None)
+            case Forget(name):
+                ctx.reply(await ctx.forget_reminder(name))
+            case Ring(name):
+                ctx.extension(Chronicle).rung.add(name)
+            case Fail():
+                raise RuntimeError("told to")
+            case _:
+                ctx.unhandled()
+
+    def read(self, ctx: Context, letter: Letter) -> None:
+        """See that the letters of a sender come once, and in their order."""
+        chronicle = ctx.extension(Chronicle)
+        place = letter.sender, f"{type(self).__name__}/{ctx.identity}"
+        last = chronicle.read.get(place, 0)
+        if letter.number <= last:
+            chronicle.broken.append(f"{letter.sender}'s letter {letter.number} to {place[1]} came after {last}")
+        chronicle.read[place] = letter.number
+
+
+class Caretaker(Resident):
+    """Is there for ever."""
+
+    passivation = Never()
+    relocation = "eager"
+
+
+class Purse(EventSourcedGrain[Savings]):
+    """Keeps what is paid."""
+
+    passivation = Idle(0.5)
+    snapshot_every = 5
+
+    def __init__(self) -> None:
+        super().__init__(Savings())
+
+    async def post_stop(self, ctx: Context) -> None:
+        await ctx.extension(Chronicle).dawdle(0.9)
+
+    def apply(self, state: Savings, event: Paid) -> Savings:
+        return Savings(state.amount + event.amount)
+
+    async def receive(self, ctx: Context, msg: Any) -> None:
+        match msg:
+            case Pay(amount):
+                if amount:
+                    await self.persist(Paid(amount))
+                await ctx.extension(Chronicle).dawdle(0.3)
+                ctx.reply(self.state.amount)
+            case _:
+                ctx.unhandled()
