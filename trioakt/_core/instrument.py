@@ -20,7 +20,7 @@ arrived_headers: ContextVar[dict[str, str] | None] = ContextVar("trioakt_arrived
 
 @contextmanager
 def arrived(headers: dict[str, str] | None) -> Generator[None]:
-    """Deliver in this block messages that have come from elsewhere with these headers; with ``None``, some of this node."""
+    """Deliver in this block messages that have come from elsewhere with these headers; with ``None``, of this node."""
     token = arrived_headers.set(headers)
     try:
         yield
