@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sysconfig
 import time
-import uuid
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,23 +45,21 @@ PATIENCE = 240.0
 
 
 @contextmanager
-def running(*arguments: str) -> Generator[subprocess.Popen[str]]:
+def running(scratch: Path, *arguments: str) -> Generator[subprocess.Popen[str]]:
     """Run the demonstration in a process group of its own; at the end of the block none of its processes is left."""
-    mark = f"TRIOAKT_TEST={uuid.uuid4()}"
-    name, _, value = mark.partition("=")
     with subprocess.Popen(
         [COMMAND, "demo", "--nodes", "3", *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
         process_group=0,
-        env={**os.environ, name: value},
+        env={**os.environ, "TMPDIR": str(scratch)},
     ) as program:
         try:
             yield program
         finally:
             program.kill()
-    wait_until_gone(mark)
+    wait_until_gone(f"TMPDIR={scratch}")
 
 
 def marked(mark: str) -> list[Path]:
@@ -96,15 +93,17 @@ def wait_for(program: subprocess.Popen[str], text: str) -> None:
 # ---------------------------------------------------------------------- the whole program
 
 
-def run_to_the_end(*arguments: str) -> tuple[int, str, str]:
-    """Return the exit code, the accounts, and what was told before."""
-    with running(*arguments) as program:
+def run_to_the_end(scratch: Path, *arguments: str) -> tuple[int, str, str]:
+    """Return the exit code, the accounts, and what was told before; no file is left."""
+    scratch.mkdir()
+    with running(scratch, *arguments) as program:
         output, story = program.communicate(timeout=PATIENCE)
+    assert list(scratch.iterdir()) == []
     return program.returncode, output, story
 
 
-def test_a_node_is_killed_and_nothing_promised_is_lost() -> None:
-    code, output, story = run_to_the_end()
+def test_a_node_is_killed_and_nothing_promised_is_lost(tmp_path: Path) -> None:
+    code, output, story = run_to_the_end(tmp_path / "scratch")
     assert "killing node-" in story
     assert "is dead" in story
     assert "Nothing promised was lost" in output
@@ -112,8 +111,8 @@ def test_a_node_is_killed_and_nothing_promised_is_lost() -> None:
 
 
 async def test_it_works_on_etcd_and_leaves_no_name_there(tmp_path: Path) -> None:
-    async with etcd(tmp_path) as cluster:
-        _, output, _ = await trio.to_thread.run_sync(run_to_the_end, "--store", cluster.url())
+    async with etcd(tmp_path / "etcd") as cluster:
+        _, output, _ = await trio.to_thread.run_sync(run_to_the_end, tmp_path / "scratch", "--store", cluster.url())
         async with open_store(cluster.url()) as store:
             keys = [entry.key for entry in (await store.list("trioakt/")).entries]
     assert "Nothing promised was lost" in output
@@ -123,14 +122,14 @@ async def test_it_works_on_etcd_and_leaves_no_name_there(tmp_path: Path) -> None
 def test_a_node_that_cannot_start_says_why(tmp_path: Path) -> None:
     file = tmp_path / "letter.db"
     file.write_text("no store\n" * 1000, encoding="utf-8")
-    code, output, story = run_to_the_end("--store", f"sqlite://{file}")
+    code, output, story = run_to_the_end(tmp_path / "scratch", "--store", f"sqlite://{file}")
     assert "trioakt demo: node-1 cannot start: " in story
     assert story.endswith("file is not a database\n")
     assert (code, output) == (1, "")
 
 
-def test_ctrl_c_ends_all_nodes_with_it() -> None:
-    with running() as program:
+def test_ctrl_c_ends_all_nodes_with_it(tmp_path: Path) -> None:
+    with running(tmp_path) as program:
         wait_for(program, "the aggregator is on node-")
         os.killpg(program.pid, signal.SIGINT)
         output, errors = program.communicate(timeout=PATIENCE)
@@ -139,8 +138,8 @@ def test_ctrl_c_ends_all_nodes_with_it() -> None:
     assert program.returncode == 130
 
 
-def test_the_nodes_end_when_the_program_is_killed() -> None:
-    with running() as program:
+def test_the_nodes_end_when_the_program_is_killed(tmp_path: Path) -> None:
+    with running(tmp_path) as program:
         wait_for(program, "the aggregator is on node-")
         program.kill()
 

@@ -82,7 +82,7 @@ class Chronicle:
         broken: What went wrong.
     """
 
-    rng: Random = attrs.field(factory=Random)
+    rng: Random = attrs.field(factory=lambda: Random(0))
     read: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])
     reminded: set[str] = attrs.field(factory=set[str])
     rung: set[str] = attrs.field(factory=set[str])

@@ -12,12 +12,24 @@ import pytest
 import trio
 
 from tests.simulation.estate import Register, Work, Worker
-from trioakt import ActorSystem, NoQuorumError
+from trioakt import ActorSystem, Context, Grain, Never, NoQuorumError
 from trioakt.cluster import lease
-from trioakt.cluster.holdings import Holdings
+from trioakt.cluster.handover import HandOver
+from trioakt.cluster.holdings import Holding, Holdings
 from trioakt.testing import SimulatedNodes, Simulation, SimulationResult
 
 ROOT = Path(__file__).parents[2]
+
+
+class Clerk(Grain):
+    """Answers with the token, and is there again at once."""
+
+    passivation = Never()
+    relocation = "eager"
+
+    def receive(self, ctx: Context, msg: object) -> None:
+        if isinstance(msg, Work):
+            ctx.reply(ctx.fencing_token)
 
 
 async def start(sim: SimulatedNodes, count: int = 2, **options: Any) -> tuple[ActorSystem, ...]:
@@ -103,6 +115,27 @@ def test_clocks_on_the_wall_differ_by_as_much_as_is_said() -> None:
     assert Simulation().run(scenario).violations == ()
 
 
+async def start_grains(sim: SimulatedNodes, count: int = 2) -> tuple[ActorSystem, ...]:
+    nodes = await sim.start_nodes(count, grains=[Clerk])
+    for number in range(10):
+        await nodes[0].grain(Clerk, str(number)).ask(Work(0.0))
+    return nodes
+
+
+def test_grains_are_active_on_the_nodes_of_a_simulation_and_on_those_that_are_started_again() -> None:
+    async def scenario(sim: SimulatedNodes) -> None:
+        a, b = await start_grains(sim)
+        before = await a.grain(Clerk, "1").ask(Work(0.0))
+        assert await b.grain(Clerk, "1").ask(Work(0.0)) == before
+        await sim.crash(a)
+        await sim.crash(b)
+        await trio.sleep(7)
+        a = await sim.restart(a)
+        assert await a.grain(Clerk, "1").ask(Work(0.0)) > before
+
+    assert Simulation().run(scenario).violations == ()
+
+
 def test_nodes_without_a_cluster_have_none() -> None:
     async def scenario(sim: SimulatedNodes) -> None:
         (a,) = await start(sim, 1, cluster=False)
@@ -147,6 +180,34 @@ def test_an_owner_that_goes_on_without_a_lease_is_found(monkeypatch: pytest.Monk
     violations = Simulation().run(scenario).violations
     assert any("ada has two owners: node-1" in each for each in violations)
     assert any("node-1 handles Work for ada with the token" in each for each in violations)
+
+
+def test_a_grain_that_goes_on_without_a_lease_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario(sim: SimulatedNodes) -> None:
+        a, b = await start_grains(sim)
+        sim.partition({a}, {b}, store=True)
+        await trio.sleep(6)
+        for number in range(10):
+            a.grain(Clerk, str(number)).tell("still there?")
+
+    monkeypatch.setattr(lease, "_MARGIN", -1.0)
+    violations = Simulation().run(scenario).violations
+    assert any("Clerk/" in each and "has two owners: node-1" in each for each in violations)
+    assert any("node-1 handles str for" in each and "Clerk/" in each for each in violations)
+
+
+def test_a_grain_that_is_active_at_its_next_owner_before_it_has_ended_is_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scenario(sim: SimulatedNodes) -> None:
+        a, _ = await start_grains(sim)
+        await a.cluster.drain()
+
+    async def hurry(hand_over: HandOver, holding: Holding) -> None:
+        await hand_over.disown(holding)
+
+    monkeypatch.setattr(HandOver, "_end", hurry)
+    assert any("has two owners: node-1" in each for each in Simulation().run(scenario).violations)
 
 
 def test_a_name_that_nobody_takes_over_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

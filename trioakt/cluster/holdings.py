@@ -95,7 +95,17 @@ class Holdings:
                 holding.leaving = True
                 if holding.ref is not None:
                     holding.ref.kill()
+            ending, names = [holding.ref for holding in self.held.values()], tuple(self.held)
             self.held.clear()
+            self._settled(names)  # what waits here goes to who has them now
+            await self._wait_ended(ending)
+
+    async def _wait_ended(self, refs: Iterable[ActorRef[Any] | None]) -> None:
+        """Keep the lease until actors have ended, or until it may have lapsed: then others take over anyway."""
+        with trio.CancelScope(deadline=self._estate.lease.lapses, shield=True):
+            for ref in refs:
+                if ref is not None:
+                    await ref.wait_stopped()
 
     def hear(self, delta: Delta) -> None:
         """Take note of what has changed in the view."""

@@ -60,6 +60,11 @@ class Lease:
         """When the last renewal that was answered was sent, on Trio's clock."""
         return self.deadline - self.ttl * (1 - _MARGIN)
 
+    @property
+    def lapses(self) -> float:
+        """When the engine may let it lapse if it is not renewed, on Trio's clock."""
+        return self.renewed_at + self.ttl
+
     def check(self) -> None:
         """Find out whether it still proves anything.
 

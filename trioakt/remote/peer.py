@@ -365,7 +365,7 @@ class _Asked:
             self.ask.reply(value)
 
     def failed(self, error: TrioaktError) -> None:
-        if isinstance(error, ActorStoppedError):
+        if isinstance(error, ActorStoppedError) and error.path in ("", self.recipient.path):  # not somebody behind it
             self.recipient.cause = self.recipient.cause or TerminationCause.STOPPED
         if self.ask.pending:
             self.ask.fail(error)

@@ -185,11 +185,13 @@ class Ownership:
         return owner is not None and owner.ref.recipient is cell
 
     def _check_alone(self, owner: _Owner) -> None:
+        if self._is_excused(owner):
+            return
         for other in self._owners.values():
             if other.name == owner.name and other is not owner and other.is_active and not self._is_excused(other):
                 self._report(f"{owner.name} has two owners: {other} and {owner}")
         last = self._last.get(owner.name, 0)
-        if owner.token < last + (not owner.shard) and not self._is_excused(owner):
+        if owner.token < last + (not owner.shard):  # grains come and go under the token of their shard
             self._report(f"{owner.name} has an owner after one with {last}: {owner}")
         self._last[owner.name] = max(owner.token, last)
 

@@ -7,10 +7,12 @@ who has no answer asks again, and still each reading counts once.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import ClassVar
 
 from trioakt import Actor, ActorNotFoundError, Context, Request, message
 from trioakt.demo.cluster.telemetry import parse
 from trioakt.grains.persistent import EventSourcedGrain
+from trioakt.lowlevel import SpawnOptions
 
 AGGREGATOR = "aggregator"
 """The name of the singleton."""
@@ -113,7 +115,7 @@ class Device(EventSourcedGrain[Record]):
     """Counts the readings of one device, each once."""
 
     snapshot_every = 20
-    options = {"init_timeout": 30.0}  # noqa: RUF012 - declared by Grain
+    options: ClassVar[SpawnOptions] = {"init_timeout": 30.0}
 
     def __init__(self) -> None:
         super().__init__(Record())

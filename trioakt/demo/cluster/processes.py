@@ -60,19 +60,25 @@ class NodeProcess:
         Raises:
             NodeError: It has not started.
         """
+        try:
+            with trio.fail_after(START):
+                line = await self._first_line()
+        except trio.TooSlowError:
+            raise NodeError(f"{self.name} has not started within {START:.0f} s") from None
+        if not line:
+            raise NodeError(f"{self.name} has ended before it had started")
+        report = Report(**json.loads(line))
+        if report.failure:
+            raise NodeError(f"{self.name} cannot start: {report.failure}")
+        self.address = report.address
+
+    async def _first_line(self) -> bytes:
         line = b""
-        with trio.move_on_after(START):
-            while not line.endswith(b"\n"):
-                chunk = await self._stdout.receive_some()
-                if not chunk:
-                    raise NodeError(f"{self.name} has ended before it had started")
-                line += chunk
-            report = Report(**json.loads(line))
-            if report.failure:
-                raise NodeError(f"{self.name} cannot start: {report.failure}")
-            self.address = report.address
-            return
-        raise NodeError(f"{self.name} has not started within {START:.0f} s")
+        async for chunk in self._stdout:
+            line += chunk
+            if line.endswith(b"\n"):
+                return line
+        return b""
 
     async def wait_ended(self) -> None:
         """Wait until it has ended."""

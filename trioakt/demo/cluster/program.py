@@ -80,7 +80,7 @@ async def demonstrate(setups: list[Setup], screen: Screen) -> int:
     screen.note(f"starting {len(setups)} nodes")
     try:
         with trio.fail_after(PATIENCE):
-            async with open_nodes(setups) as nodes, leaving_nothing(setups[0]), open_desk(setups[0]) as system:
+            async with open_nodes(setups) as nodes, leaving_nothing(setups[0]), desk(setups[0]) as system:
                 await system.cluster.wait_members(len(nodes) + 1)
                 verdict = await work_through(system, nodes, screen)
     except (NodeError, TrioaktError) as error:
@@ -93,7 +93,7 @@ async def demonstrate(setups: list[Setup], screen: Screen) -> int:
     return DONE if verdict.is_good else FAILED
 
 
-def open_desk(setup: Setup) -> ActorSystem:
+def desk(setup: Setup) -> ActorSystem:
     """Return the parent's own node, which sends the readings and owns nothing that matters."""
     cluster = Cluster(setup.store, name=setup.cluster, lease_ttl=LEASE)
     return ActorSystem(SYSTEM, remote=Remote(node="desk", cookie=setup.cookie), cluster=cluster)
