@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -80,10 +81,8 @@ class Household(Ordeal):
                 nursery.start_soon(self.ask_one, each.grain(*grain))
 
     async def ask_one(self, grain: GrainRef[Any]) -> None:
-        try:
+        with suppress(TrioaktError):
             await grain.ask(Work(0.1))
-        except TrioaktError:
-            pass
 
     async def pay(self, node: ActorSystem, task: str) -> None:
         identity = self.rng.choice(PURSES)

@@ -80,6 +80,12 @@ class Directory:
             self._looked_up.add(recipient.name)
             self._membership.nursery.start_soon(self._look_up, recipient.name)
 
+    def review(self) -> None:
+        """Look names up again that were found when this node did not hear from the store, and may be gone since."""
+        for recipient in tuple(self._in_use.values()):
+            if not recipient.is_alive:
+                self.look_up(recipient)
+
     def give_up(self, name: str) -> None:
         """End a name that nobody owns."""
         source = self._membership.view.names.get(name)

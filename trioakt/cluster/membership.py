@@ -226,6 +226,8 @@ class Membership:
             listener(delta)
         for name in sorted(delta.names):
             self.directory.settle(name, is_there=name in self.view.names or name in self.view.owners)
+        if delta.anew:
+            self.directory.review()
         self._wake()
 
     def _settled(self, names: Iterable[str]) -> None:

@@ -42,6 +42,8 @@ class Delta:
     left: list[Member] = attrs.field(factory=list[Member])
     members: bool = False
     """Whether anything about a member has changed."""
+    anew: bool = False
+    """Whether all was taken anew: what has come and gone meanwhile is not told."""
     names: set[str] = attrs.field(factory=set[str])
     """Names of which something has changed."""
     given_up: list[tuple[str, int]] = attrs.field(factory=list[tuple[str, int]])
@@ -85,7 +87,7 @@ class View:
     def load(self, listing: Listing) -> Delta:
         """Take everything anew."""
         self.revision = listing.revision
-        delta = Delta()
+        delta = Delta(anew=True)
         listed = {entry.key for entry in listing.entries}
         for key in sorted(self._keys - listed):
             self._remove(key, delta)

@@ -21,9 +21,10 @@ from trioakt.lowlevel import (
     actor_failed,
     arrived,
     begin,
+    passes_through,
 )
 from trioakt.patterns.passivation import Never
-from trioakt.patterns.telling import deliver_or_lose
+from trioakt.patterns.telling import lose
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -150,7 +151,18 @@ class Shard:
             if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
                 self.system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
             else:
-                deliver_or_lose(self.system, ref, envelope)
+                self._go_on(ref, envelope)
+
+    def _go_on(self, ref: GrainRef[Any], envelope: Envelope) -> None:
+        """Deliver what has waited, from where no caller is left to raise to; it is not overtaken, as it stays here."""
+        try:
+            self.deliver(ref.identity, envelope)
+        except BaseException as error:
+            if passes_through(error):
+                raise
+            if isinstance(envelope, Ask) and envelope.pending:
+                envelope.fail(error)
+            lose(self.system, ref, envelope.message, envelope.sender, error)
 
     def _activate(self, identity: str) -> Cell:
         """Begin an activation.
@@ -174,7 +186,7 @@ class Shard:
         if self.changed is not None:
             self.changed(identity)
         for envelope in self._waiting.pop(identity, ()):  # what has come while it was made
-            deliver_or_lose(self.system, ref, envelope)
+            self._go_on(ref, envelope)
         return cell
 
     def _wait(self, identity: str, envelope: Envelope) -> None:
