@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import count
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import trio
@@ -12,6 +12,7 @@ import trio
 from tests.simulation.estate import Work
 from trioakt import Context, Grain, Idle, Never, OneForOne, Request, message
 from trioakt.grains.persistent import EventSourcedGrain
+from trioakt.lowlevel import RestPolicy
 
 
 @message(name="simulation.letter")
@@ -99,7 +100,7 @@ class Chronicle:
 class Resident(Grain):
     """Reads letters and works, slow to begin and to end."""
 
-    passivation = Idle(0.5)
+    passivation: ClassVar[RestPolicy] = Idle(0.5)
     options = {"supervision": OneForOne(max_restarts=1), "init_timeout": 2.0, "stop_grace": 0.7}  # noqa: RUF012
 
     async def pre_start(self, ctx: Context) -> None:
@@ -151,7 +152,7 @@ class Caretaker(Resident):
 class Purse(EventSourcedGrain[Savings]):
     """Keeps what is paid."""
 
-    passivation = Idle(0.5)
+    passivation: ClassVar[RestPolicy] = Idle(0.5)
     snapshot_every = 5
 
     def __init__(self) -> None:

@@ -17,7 +17,7 @@ from trioakt import ActorSystem, GrainRef, PoisonPill, TrioaktError
 from trioakt.persistence import MemoryJournal
 from trioakt.testing import SimulatedNodes, Simulation
 
-SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200")) // 10
+SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200")) // 20
 BATCH = 5
 IDS = [f"id-{number}" for number in range(4)]
 PURSES = IDS[:2]
