@@ -301,7 +301,7 @@ class ActorSystem(CoreSystem, PatternSpawner):
 
         Raises:
             NameTakenError: An actor of another kind, or one that is no singleton, has this name.
-            PlacementError: No live member has this role.
+            PlacementError: No live member has this role, or all that have it drain.
             StartError, NoQuorumError, LeaseLostError, CodecError, ValueError, RuntimeError: As ``spawn_on``.
         """
         return await self.cluster.spawn_singleton(kind, args, name, role)

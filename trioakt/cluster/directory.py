@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 from trioakt.cluster.facts import NameFact, decode_fact
 from trioakt.cluster.insisting import insist
 from trioakt.cluster.shards import is_shard
-from trioakt.cluster.view import NAMES, Name
+from trioakt.cluster.view import NAMES, Name, Owner
 from trioakt.lowlevel import ActorRef, check_name
 from trioakt.remote.named import NamedRecipient
 
@@ -31,6 +31,7 @@ class Directory:
         self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
         self._in_use: dict[str, NamedRecipient] = {}
         self._looked_up: set[str] = set()
+        self._owner_refs: dict[str, tuple[Owner, ActorRef[Any]]] = {}
 
     @property
     def has_parked(self) -> bool:
@@ -62,7 +63,10 @@ class Directory:
         owner = view.owners.get(name) if name in view.names else None
         if owner is None or not owner.fact.ref or owner.fact.run.rpartition("/")[0] == self._membership.us:
             return None  # what this node has, it holds
-        return self._endpoint.ref_of(owner.fact.ref)
+        known = self._owner_refs.get(name)
+        if known is None or known[0] is not owner:  # to read a ref takes as long as to send a message
+            known = self._owner_refs[name] = owner, self._endpoint.ref_of(owner.fact.ref)
+        return known[1]
 
     def is_known(self, name: str) -> bool:
         """Return whether the name is there, as far as this node has heard."""
@@ -105,6 +109,8 @@ class Directory:
     def settle(self, name: str, *, is_there: bool) -> None:
         """Hear that something has changed about a name, or that it is not there."""
         recipient = self._recipients.get(name)
+        if name not in self._membership.view.owners:
+            self._owner_refs.pop(name, None)
         if recipient is not None:
             recipient.settle(is_there=is_there)
             if not recipient.is_in_use:

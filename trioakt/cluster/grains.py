@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -73,8 +71,13 @@ class ClusterGrains:
             door.shard.deliver(grain.id, envelope)
         else:
             self._want(grain)
-            with _routed(envelope, grain):
+            message = envelope.message
+            envelope.message = ToGrain(grain.id, message)
+            try:
                 route.deliver(envelope)
+            except BaseException:  # it does not go: it is as it was
+                envelope.message = message
+                raise
 
     async def send(self, grain: GrainRecipient, envelope: Envelope) -> None:
         """Wait until the grain's mailbox has taken a message."""
@@ -84,8 +87,7 @@ class ClusterGrains:
             await door.shard.send(grain.id, envelope)
         else:
             self._want(grain)
-            with _routed(envelope, grain):
-                await route.send(envelope)
+            await route.send(Envelope(ToGrain(grain.id, envelope.message), envelope.sender))
 
     def signal(self, grain: GrainRecipient, signal: Signal) -> None:
         """Pass a signal on to the present activation of a grain."""
@@ -166,15 +168,3 @@ class Route(NamedRecipient):
             envelope.fail(self._stopped())
         message = envelope.message.message if isinstance(envelope.message, ToGrain) else envelope.message
         self._system.dead_letter(message, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
-
-
-@contextmanager
-def _routed(envelope: Envelope, grain: GrainRecipient) -> Generator[None]:
-    """Put the identity beside a message on its way; if it does not go, it is as it was."""
-    message = envelope.message
-    envelope.message = ToGrain(grain.id, message)
-    try:
-        yield
-    except BaseException:
-        envelope.message = message
-        raise

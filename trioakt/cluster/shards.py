@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from trioakt.cluster.reminders import Reminders
 from trioakt.cluster.roll import Roll
@@ -132,9 +132,15 @@ class Door:
         await self.shard.send(grain.id, envelope)
 
     def _addressee(self, envelope: Envelope) -> GrainRecipient | None:
+        """Return the grain of this shard that a message is for; that of one that is active is known."""
         routed = envelope.message
-        grain = self.shard.ref_to(routed.identity).grain if isinstance(routed, ToGrain) else None
-        return grain if grain is not None and grain.shard == self.shard.keeper.name else None
+        if not isinstance(routed, ToGrain):
+            return None
+        cell = self.shard.active(routed.identity)
+        if cell is not None:
+            return cast("GrainRef[Any]", cell.ref).grain
+        grain = self.shard.ref_to(routed.identity).grain
+        return grain if grain.shard == self.shard.keeper.name else None
 
     def _astray(self) -> UnhandledMessageError:
         return UnhandledMessageError(f"{self.address} takes messages for its own grains only", self.shard.keeper.path)
