@@ -14,6 +14,7 @@ from trio.testing import MockClock, wait_all_tasks_blocked
 from tests.core.actors import Boom, Do, Get, Note, Recorder, collected, hang, raising, resource, sleeping
 from trioakt import (
     Actor,
+    ActorFailedError,
     ActorRef,
     ActorStarted,
     ActorStoppedError,
@@ -263,8 +264,9 @@ async def test_messages_to_an_actor_that_does_not_start_are_dead_letters_and_its
     async def ask(system: ActorSystem) -> None:
         while not leaked:
             await trio.lowlevel.checkpoint()
-        with pytest.raises(ActorStoppedError):
+        with pytest.raises(ActorFailedError) as caught:
             await leaked[0].ask(Get())
+        assert isinstance(caught.value.__cause__, OSError)
 
     async with ActorSystem("test") as system, trio.open_nursery() as nursery:
         nursery.start_soon(ask, system)
