@@ -10,24 +10,28 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
 from typing import Any
 
 import trio
 
 from tests.multiprocess.cluster_kinds import Account, Add, Bookkeeper, Where
+from tests.multiprocess.grain_kinds import Tally, open_extensions
 from trioakt import ActorNotFoundError, ActorRef, ActorSystem, Cluster, Placement, Remote
 from trioakt.cluster.events import MembershipLost, NodeJoined, NodeLeft
 
 Command = Callable[..., Awaitable[Any]]
 
 
-def system_of(store: str, node: str, url: str, lease_ttl: float, *, is_client: bool = False) -> ActorSystem:
+def system_of(
+    store: str, node: str, url: str, lease_ttl: float, *, is_client: bool = False, extensions: Iterable[object] = ()
+) -> ActorSystem:
     """Make a node of the cluster; a client owns nothing."""
     remote = Remote(url, node=node, cookie="tests", heartbeat=0.2, suspicion=2.0)
     kinds = () if is_client else (Account, Bookkeeper)
-    return ActorSystem("town", remote=remote, cluster=Cluster(store, kinds=kinds, lease_ttl=lease_ttl))
+    cluster = Cluster(store, kinds=kinds, grains=() if is_client else (Tally,), lease_ttl=lease_ttl)
+    return ActorSystem("town", remote=remote, cluster=cluster, extensions=extensions)
 
 
 class Obedience:
@@ -77,6 +81,12 @@ class Obedience:
     async def add(self, name: str) -> list[int]:
         return list(await (await self._found(name)).ask(Add()))
 
+    async def count(self, identity: str) -> list[int]:
+        return list(await self._system.grain(Tally, identity).ask(Add()))
+
+    async def grain_home(self, identity: str) -> str:
+        return str(await self._system.grain(Tally, identity).ask(Where()))
+
     async def owned(self) -> list[str]:
         """Return the names that run in this process."""
         return sorted(ref.name for ref in self._system.actors())
@@ -113,7 +123,11 @@ def tell_about(event: MembershipLost | NodeJoined | NodeLeft) -> None:
 
 
 async def main(store: str, name: str, url: str, lease_ttl: float) -> None:
-    async with system_of(store, name, url, lease_ttl) as system, trio.open_nursery() as nursery:
+    async with (
+        open_extensions() as extensions,
+        system_of(store, name, url, lease_ttl, extensions=extensions) as system,
+        trio.open_nursery() as nursery,
+    ):
         with system.events.listen(tell_about, MembershipLost, NodeJoined, NodeLeft):
             nursery.start_soon(Obedience(system, nursery).run)
             await system.run_until_signal()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
 import trio
 
@@ -41,11 +42,15 @@ class Ordeal:
 
     # ------------------------------------------------------------------------ faults
 
+    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
+        """Return what can go wrong."""
+        faults = [self.cut, self.cut_off, self.freeze, self.slow, self.expire, self.forget, self.lose]
+        return [*faults, self.crash, self.crash, self.restart, self.restart, self.renew, self.drain]
+
     async def suffer(self, faults: int) -> None:
         """Let so many things go wrong, and some of them right again; in the end all."""
-        every = [self.cut, self.cut_off, self.freeze, self.slow, self.expire, self.forget, self.lose]
-        every += [self.crash, self.crash, self.restart, self.restart, self.renew, self.drain]
-        some = [self.mend, *self.rng.sample(every, self.rng.randint(2, 8))]  # few kinds get deeper than all together
+        kinds = self.kinds()
+        some = [self.mend, *self.rng.sample(kinds, self.rng.randint(2, 8))]  # few kinds get deeper than all together
         for _ in range(faults):
             await trio.sleep(self.rng.uniform(0.0, 3.0))
             await self.rng.choice(some)()
@@ -123,6 +128,26 @@ class Ordeal:
                 self.broken.append(f"{node.address} has not drained")
             self.has_left()
             self.down.append(node)
+
+    async def crash_while_draining(self) -> None:
+        if len(self.nodes) > 1:
+            node = self.nodes.pop(0)
+            self.down.append(node)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._try_to_drain, node)
+                await trio.sleep(self.rng.uniform(0.0, 1.0))
+                await self.sim.crash(node)
+                nursery.cancel_scope.cancel()
+
+    async def _try_to_drain(self, node: ActorSystem) -> None:
+        with suppress(TrioaktError):
+            await node.cluster.drain()
+
+    async def crash_while_another_joins(self) -> None:
+        if self.down:
+            await self.restart()
+            await trio.sleep(self.rng.uniform(0.0, 1.0))
+            await self.crash()
 
     async def start_again(self, node: ActorSystem) -> None:
         while True:

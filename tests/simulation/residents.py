@@ -75,6 +75,7 @@ class Chronicle:
 
     Attributes:
         rng: Where the grains take their chance from.
+        expired: The last token of each node whose lease was ended before its time.
         read: The number of the last letter that a grain has read, by its sender and the grain.
         reminded: The names of reminders that were said to be set.
         rung: The names of those that have come.
@@ -84,6 +85,7 @@ class Chronicle:
     """
 
     rng: Random = attrs.field(factory=lambda: Random(0))
+    expired: dict[str, int] = attrs.field(factory=dict[str, int])
     read: dict[tuple[str, str], int] = attrs.field(factory=dict[tuple[str, str], int])
     reminded: set[str] = attrs.field(factory=set[str])
     rung: set[str] = attrs.field(factory=set[str])
@@ -135,6 +137,8 @@ class Resident(Grain):
     def read(self, ctx: Context, letter: Letter) -> None:
         """See that the letters of a sender come once, and in their order."""
         chronicle = ctx.extension(Chronicle)
+        if ctx.fencing_token <= chronicle.expired.get(str(ctx.system.endpoint.remote.node), 0):
+            return  # it has not noticed yet that its lease was ended before its time
         place = letter.sender, f"{type(self).__name__}/{ctx.identity}"
         last = chronicle.read.get(place, 0)
         if letter.number <= last:

@@ -102,10 +102,25 @@ def test_what_waits_for_a_grain_to_end_comes_before_what_is_told_while_its_node_
 def test_a_grain_whose_node_has_lost_its_lease_ends_before_it_is_active_elsewhere() -> None:
     async def scenario(sim: SimulatedNodes, a: ActorSystem, b: ActorSystem, log: Log) -> None:
         who = await activate_on(a)
+        await trio.sleep(0.5)
         sim.store.partition("node-1")
-        await trio.sleep(TTL - 0.9)  # a fifth is left for what has to end
+        await trio.sleep_until(TTL - 0.9)  # a fifth is left for what has to end
         sim.store.heal()
         await trio.sleep(TTL)
         await b.grain(Slow, who).ask(Work(0.0))
+
+    simulate(scenario)
+
+
+def test_what_waits_for_a_hand_over_goes_on_when_the_node_loses_its_lease_meanwhile() -> None:
+    async def scenario(sim: SimulatedNodes, a: ActorSystem, b: ActorSystem, log: Log) -> None:
+        who = await activate_on(a)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.cluster.drain)
+            await trio.sleep(0.1)
+            sim.store.expire("node-1")
+            await trio.sleep(0.1)
+            with trio.fail_after(TTL):
+                await a.grain(Slow, who).ask(Work(0.0))
 
     simulate(scenario)

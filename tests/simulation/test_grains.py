@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -33,11 +34,15 @@ class Household(Ordeal):
         super().__init__(sim, chronicle.broken)
         self.chronicle = chronicle
         chronicle.rng = sim.rng
+        chronicle.expired = sim.store.expired
 
     async def open(self) -> None:
         self.nodes += await self.sim.start_nodes(
             3, grains=[Resident, Caretaker, Purse], extensions=[self.chronicle, MemoryJournal()], stop_grace=4.0
         )
+
+    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
+        return [*super().kinds(), self.crash_while_draining, self.crash_while_another_joins]
 
     # ---------------------------------------------------------------------- traffic
 
@@ -47,7 +52,15 @@ class Household(Ordeal):
         for _ in range(steps):
             await trio.sleep(self.rng.uniform(0.0, 0.8))
             node = self.rng.choice(self.nodes)
-            steps_and_weights = {self.write: 5, self.ask: 5, self.meet: 2, self.pay: 3, self.remind: 2, self.end: 2}
+            steps_and_weights = {
+                self.write: 5,
+                self.ask: 5,
+                self.meet: 2,
+                self.pay: 3,
+                self.remind: 2,
+                self.attend: 1,
+                self.end: 2,
+            }
             step = self.rng.choices(list(steps_and_weights), list(steps_and_weights.values()))[0]
             try:
                 with trio.fail_after(PATIENCE):
@@ -102,6 +115,10 @@ class Household(Ordeal):
             else:
                 self.chronicle.reminded.add(name)
 
+    async def attend(self, node: ActorSystem, task: str) -> None:
+        """Wait for the end of an activation, which comes by itself."""
+        await node.grain(Resident, self.rng.choice(IDS)).wait_stopped()
+
     async def end(self, node: ActorSystem, task: str) -> None:
         grain = self.choose(node)
         match self.rng.randrange(4):
@@ -152,7 +169,10 @@ class Household(Ordeal):
     async def lose_caretakers(self) -> None:
         """See that the grains that are there at once when their node is lost are so."""
         node = self.rng.choice(self.nodes)
-        await trio.sleep(3.0)
+        await trio.sleep(LONGEST)  # what was to end one may have come late
+        for identity in IDS:
+            await node.grain(Caretaker, identity).ask(Work(0.0))
+        await trio.sleep(1.0)
         homes = {each: home for each, (home, _) in self.chronicle.at_home.items()}
         crashed = trio.current_time()
         self.nodes.remove(node)
