@@ -11,6 +11,7 @@ from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Counter, Token, Town, Who, open_town
 from trioakt import (
+    Actor,
     ActorFailedError,
     ActorSystem,
     Cluster,
@@ -19,6 +20,7 @@ from trioakt import (
     Grain,
     GrainRef,
     Idle,
+    OneForAll,
     PlacementError,
     PoisonPill,
     Remote,
@@ -339,3 +341,69 @@ async def test_what_goes_astray_to_another_shard_activates_nothing(autojump_cloc
             with pytest.raises(UnhandledMessageError):
                 await door.send(message)
         assert len(a.actors()) == len(IDS) + len({shard_name(KIND, each, 256) for each in IDS})
+
+
+async def test_a_shard_that_was_given_away_leaves_nothing_at_its_node(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (town, (a, _)):
+        await homes(a)
+        before = exported(a)
+        await town.start("c", grains=[User])
+        await trio.sleep(5.0)
+        assert exported(a) < before
+
+
+def exported(node: ActorSystem) -> int:
+    """Return how many actors of a node others know."""
+    return len(node.endpoint._switchboard.house.exports._refs)  # pyright: ignore[reportPrivateUsage]
+
+
+async def test_a_told_message_can_be_forwarded_to_several_grains(autojump_clock: MockClock) -> None:
+    class Relay(Actor):
+        def receive(self, ctx: Context, msg: object) -> None:
+            for each in IDS:
+                ctx.forward(ctx.system.grain(User, each))
+
+    async with open_nodes(2) as (_, (a, _)):
+        (await a.spawn(Relay)).tell(Add(1))
+        await trio.sleep(1.0)
+        assert [await a.grain(User, each).ask(Add(0)) for each in IDS] == [1] * len(IDS)
+
+
+async def test_after_the_end_of_its_system_no_grain_is_waited_for(autojump_clock: MockClock) -> None:
+    async with open_nodes(1) as (town, (a,)):
+        grain = a.grain(User, "ada")
+        await grain.ask(Who())
+        await town.leave(a)
+        with trio.fail_after(1.0):
+            await grain.wait_stopped()
+
+
+async def test_a_grain_on_its_way_to_another_node_is_still_watched_and_stopped(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, (a, b)):
+        grain = a.grain(User, await far_grain(b, a))
+        grain.tell(Nap(2.0))
+        probe = await Probe.spawn(a)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(a.cluster.drain)
+            await trio.sleep(0.1)
+            probe.watch(grain)
+            grain.kill()
+            with trio.fail_after(0.5):
+                await probe.expect_terminated(grain)
+
+
+async def test_grains_go_on_when_all_actors_at_the_top_are_made_again(autojump_clock: MockClock) -> None:
+    class Broken(Actor):
+        def receive(self, ctx: Context, msg: object) -> None:
+            raise RuntimeError
+
+    async with open_town() as town:
+        a = await town.start("a", grains=[User], supervision=OneForAll())
+        await a.grain(User, "ada").ask(Add(1))
+        async with trio.open_nursery() as nursery:
+            for _ in range(20):
+                nursery.start_soon(a.grain(User, "bob").send, Nap(0.1))
+            (await a.spawn(Broken)).tell("go")
+            await trio.sleep(0.05)
+            with trio.fail_after(30.0):
+                assert await a.grain(User, "ada").ask(Add(1)) == 1

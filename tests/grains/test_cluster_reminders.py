@@ -124,11 +124,14 @@ async def test_a_reminder_that_is_set_again_takes_the_place_of_the_first(autojum
     async with open_town() as town:
         a = await town.start("a", grains=[Clock], wall_clock=trio.current_time)
         await a.grain(Clock, "ada").ask(Remind("tea", 5.0))
-        await a.grain(Clock, "ada").ask(Remind("tea", 50.0))
+        await a.grain(Clock, "ada").ask(Remind("tea", 50.0, every=60.0))
         await trio.sleep(40.0)
         assert told == []
         await trio.sleep(20.0)
         assert len(told) == 1
+        await a.grain(Clock, "ada").ask(Remind("tea", 5.0))
+        await trio.sleep(100.0)
+        assert len(set(told)) == len(told) == 2
 
 
 async def test_a_reminder_that_is_forgotten_does_not_come(autojump_clock: MockClock, told: Told) -> None:

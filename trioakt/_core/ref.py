@@ -153,7 +153,8 @@ class ActorRef(Generic[M_contra]):
             RuntimeError: Called by the actor's own handler, which would wait for itself.
         """
         holding = holding_of(trio.lowlevel.current_task())
-        if holding is not None and holding.ref == self:
+        own = getattr(self.recipient, "ref", self)  # by which the actor is known to itself
+        if holding is not None and holding.ref == own:
             raise RuntimeError(f"{self.path} cannot wait in its own handler for its own end")
         waiter = _EndWaiter()
         self.recipient.signal(Watch(waiter))

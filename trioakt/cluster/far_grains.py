@@ -50,6 +50,8 @@ class FarGrains:
             signal = Watch(watch)
         if not self._membership.is_over:
             self._membership.nursery.start_soon(self._pass_on, grain, signal)
+        elif isinstance(signal, Watch):
+            signal.watcher.terminated(GrainRef(grain), TerminationCause.STOPPED)
 
     async def _pass_on(self, grain: GrainRecipient, signal: Signal) -> None:
         there, cause = None, TerminationCause.STOPPED

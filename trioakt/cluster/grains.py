@@ -72,6 +72,9 @@ class ClusterGrains:
         else:
             self._want(grain)
             message = envelope.message
+            if not isinstance(envelope, Ask):  # it may be forwarded to others too
+                route.deliver(Envelope(ToGrain(grain.id, message), envelope.sender))
+                return
             envelope.message = ToGrain(grain.id, message)
             try:
                 route.deliver(envelope)
@@ -91,7 +94,9 @@ class ClusterGrains:
 
     def signal(self, grain: GrainRecipient, signal: Signal) -> None:
         """Pass a signal on to the present activation of a grain."""
-        door = self._door(grain)
+        if get_ident() != self.system.thread:
+            raise self.system.wrong_thread(grain.address)
+        door = self._held(grain)
         if door is not None:
             door.shard.signal(grain.id, signal)
         else:
@@ -99,7 +104,7 @@ class ClusterGrains:
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain, if it is on this node."""
-        door = self._door(grain)
+        door = self._held(grain)
         return None if door is None else door.shard.active(grain.id)
 
     def reminders_of(self, ref: GrainRef[Any]) -> Reminders:
@@ -108,23 +113,25 @@ class ClusterGrains:
         Raises:
             LeaseLostError: It is not, as this node has lost its lease.
         """
-        holdings = self._membership.holdings
-        holding = None if holdings is None else holdings.held.get(ref.grain.shard)
-        door = None if holding is None or holding.ref is None else holding.ref.recipient
-        if not isinstance(door, Door):
+        door = self._held(ref.grain)
+        if door is None:
             raise LeaseLostError(f"{ref.path} is not owned by this node any more")
         return door.reminders
 
     # ------------------------------------------------------------------------- shards
 
+    def _held(self, grain: GrainRecipient) -> Door | None:
+        """Return the door of a shard that this node owns."""
+        holdings = self._membership.holdings
+        holding = None if holdings is None else holdings.held.get(grain.shard)
+        recipient = None if holding is None or holding.ref is None else holding.ref.recipient
+        return recipient if isinstance(recipient, Door) else None
+
     def _door(self, grain: GrainRecipient) -> Door | None:
         """Return the door of a shard that this node owns, and does not let go of."""
         holdings = self._membership.holdings
         holding = None if holdings is None else holdings.held.get(grain.shard)
-        if holding is None or holding.leaving or holding.ref is None:
-            return None
-        recipient = holding.ref.recipient
-        return recipient if isinstance(recipient, Door) else None
+        return None if holding is None or holding.leaving else self._held(grain)
 
     def _route(self, grain: GrainRecipient) -> Route:
         if get_ident() != self.system.thread:

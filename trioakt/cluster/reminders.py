@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from trioakt.cluster.insisting import insist
-from trioakt.errors import LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
+from trioakt.errors import LeaseLostError, NoReplyError, UnhandledMessageError
 from trioakt.lowlevel import Ask, Failure, Recipient, check_name
 from trioakt.patterns.rhythm import Agenda
 
@@ -125,13 +125,12 @@ class Reminders:
         await self._loaded.wait()
         async with self._one_write:
             known = self._entries.get(key)
-            if known is None or not await self._store.put_guarded(key, _encode(fact), known.token):
-                created = await self._store.create(key, _encode(fact))
-                if not created.won:
-                    await self._store.put_guarded(key, _encode(fact), created.token)
-                token = created.token
-            else:
+            if known is not None:
+                fact = replace(fact, number=known.fact.number + 1)
+            if known is not None and await self._store.put_guarded(key, _encode(fact), known.token):
                 token = known.token
+            else:
+                token = await self._create(key, _encode(fact))
             self._check()
             self._keep(_Entry(key, fact, token))
 
@@ -147,6 +146,14 @@ class Reminders:
             self._check()
             self._drop(key)
             return True
+
+    async def _create(self, key: str, value: bytes) -> int:
+        """Write a reminder anew; what an attempt that was cut off has left there makes way."""
+        while True:
+            created = await self._store.create(key, value)
+            if created.won:
+                return created.token
+            await self._store.delete(key, created.token)
 
     def _key(self, identity: str, name: str) -> str:
         return self._prefix + blake2b(f"{name}\0{identity}".encode(), digest_size=16).hexdigest()
@@ -206,7 +213,7 @@ class Reminders:
             await alarm.wait()
         except (NoReplyError, UnhandledMessageError):
             return True
-        except TrioaktError as error:
+        except Exception as error:  # of the grain, or of its mailbox
             _log.error("the reminder %s of %s comes again: %s", fact.name, fact.identity, Failure.of(error))
             return False
         return True

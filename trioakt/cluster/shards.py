@@ -5,6 +5,8 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
+import trio
+
 from trioakt.cluster.reminders import Reminders
 from trioakt.cluster.roll import Roll
 from trioakt.errors import UnhandledMessageError
@@ -59,17 +61,7 @@ def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
         ActorStoppedError: The system is stopping.
         TypeError, ValueError: The class has a bad option.
     """
-    text = kind_name(kind)
-
-    def ref_to(identity: str) -> GrainRef[Any]:
-        ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
-        assert isinstance(ref, GrainRef)
-        return ref
-
-    system = estate.system
-    keeper = open_keeper(system, name)
-    shard = Shard(system, keeper, GrainKind.of(kind, system.settings.actors), ref_to)
-    return ActorRef(Door(estate, shard, f"trioakt.grains/{estate.view.prefix.removeprefix('trioakt/')}{name}/"))
+    return ActorRef(Door(estate, name, kind))
 
 
 class Door:
@@ -77,23 +69,37 @@ class Door:
 
     Args:
         estate: By which it is owned.
-        shard: The shard.
-        prefix: Of what the store keeps of its grains.
+        name: Of the shard.
+        kind: The class of its grains.
 
     Attributes:
+        shard: The activations.
         reminders: Of its grains.
     """
 
-    def __init__(self, estate: Estate, shard: Shard, prefix: str) -> None:
-        self.shard = shard
-        self._system = estate.system
+    def __init__(self, estate: Estate, name: str, kind: type[Grain]) -> None:
+        system, text = estate.system, kind_name(kind)
+
+        def ref_to(identity: str) -> GrainRef[Any]:
+            ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
+            assert isinstance(ref, GrainRef)
+            return ref
+
+        grains = GrainKind.of(kind, system.settings.actors)
+        shard = self.shard = Shard(system, open_keeper(system, name, self._run), grains, ref_to)
+        self._system = system
         self._endpoint = estate.endpoint
+        prefix = f"trioakt.grains/{estate.view.prefix.removeprefix('trioakt/')}{name}/"
         self.reminders = Reminders(shard, estate.endpoint, estate.store, estate.lease, prefix)
-        self._roll = Roll(shard, estate.store, prefix) if shard.kind.factory.relocation == "eager" else None
-        tasks = shard.keeper.own().tasks
-        tasks.start_soon(self.reminders.run)
-        if self._roll is not None:
-            tasks.start_soon(self._roll.run)
+        self._roll = Roll(shard, estate.store, prefix) if kind.relocation == "eager" else None
+
+    async def _run(self) -> None:
+        """Be the task of the keeper, in each of its lives."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.shard.go_on)
+            nursery.start_soon(self.reminders.run)
+            if self._roll is not None:
+                nursery.start_soon(self._roll.run)
 
     @property
     def address(self) -> str:

@@ -82,6 +82,9 @@ class LocalGrains:
         def ref_to(identity: str) -> GrainRef[Any]:
             return GrainRef(GrainRecipient(self, kind, identity))
 
-        keeper = open_keeper(self.system, f"$grains.{kind}")
-        shard = self._shards[kind] = Shard(self.system, keeper, self._kinds[kind], ref_to)
-        return shard
+        async def go_on() -> None:
+            await self._shards[kind].go_on()
+
+        keeper = open_keeper(self.system, f"$grains.{kind}", go_on)
+        opened = self._shards[kind] = Shard(self.system, keeper, self._kinds[kind], ref_to)
+        return opened

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import attrs
+import trio
 
 from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError, StartError
 from trioakt.grains.ref import GrainRef
@@ -27,8 +28,9 @@ from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import lose
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
+    from trioakt.context import Context
     from trioakt.grains.grain import GrainKind
     from trioakt.lowlevel import Cell, CoreSystem, Envelope, Signal
 
@@ -39,10 +41,22 @@ ROOM = 10_000
 
 
 class Keeper(Actor):
-    """The parent of the grains of a shard; it does nothing itself, and none of them can make it fail."""
+    """The parent of the grains of a shard; none of them can make it fail.
+
+    Args:
+        tasks: What it runs beside them, in each of its lives.
+    """
+
+    def __init__(self, *tasks: Callable[[], Awaitable[None]]) -> None:
+        self._tasks = tasks
+
+    def pre_start(self, ctx: Context) -> None:
+        """Start what runs beside the grains."""
+        for task in self._tasks:
+            ctx.nursery.start_soon(task)
 
 
-def open_keeper(system: CoreSystem, name: str) -> Cell:
+def open_keeper(system: CoreSystem, name: str, *tasks: Callable[[], Awaitable[None]]) -> Cell:
     """Begin the parent of the grains of a shard.
 
     Raises:
@@ -50,7 +64,7 @@ def open_keeper(system: CoreSystem, name: str) -> Cell:
         NameTakenError: An earlier one has not ended yet.
     """
     system.user.check_thread()
-    return begin(system.user, Keeper, (), name, attrs.evolve(system.settings.actors, passivation=Never()))
+    return begin(system.user, Keeper, tasks, name, attrs.evolve(system.settings.actors, passivation=Never()))
 
 
 class Shard:
@@ -92,7 +106,7 @@ class Shard:
         """Take a message in for a grain, and activate it if it is not there."""
         cell = self._active.get(identity)
         if cell is None:
-            if identity in self._making:
+            if identity in self._making or self.keeper.restart is not None:
                 self._wait(identity, envelope)
                 return
             try:
@@ -104,6 +118,14 @@ class Shard:
             self._wait(identity, envelope)
         else:
             cell.deliver(envelope)
+
+    async def go_on(self) -> None:
+        """Deliver what has waited while the keeper was made again."""
+        for identity in tuple(self._waiting):
+            if identity not in self._active:
+                for envelope in self._waiting.pop(identity, ()):
+                    self._go_on(self.ref_to(identity), envelope)
+        await trio.lowlevel.checkpoint()
 
     def wake(self, identity: str) -> None:
         """Activate a grain that is not there, without a message."""
@@ -171,6 +193,8 @@ class Shard:
             ActorStoppedError: The system is stopping.
             StartError: The class could not be called.
         """
+        if self.keeper.restart is not None:
+            raise ActorStoppedError(f"{self.keeper.path} is made again, and its grains with it", self.keeper.path)
         kind, name, ref = self.kind, quote(identity, safe=""), self.ref_to(identity)
         self._making.add(identity)
         try:

@@ -29,15 +29,29 @@ class Exports:
             if ref.is_alive and ref.path.startswith(_USER):
                 self._numbers[ref.recipient] = number
                 self._refs[number] = ref
-                ref.recipient.signal(Watch(self))
+                ref.recipient.signal(Watch(_End(self, ref)))
         return number
 
     def ref_of(self, number: int) -> ActorRef[Any] | None:
         """Return the actor with this number, unless it has ended."""
         return self._refs.get(number)
 
-    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that an actor has ended; the kernel calls this."""
+    def forget(self, ref: ActorRef[Any]) -> None:
+        """Let a number name nobody any more."""
         number = self._numbers.pop(ref.recipient, None)
         if number is not None:
             del self._refs[number]
+
+
+class _End:
+    """Hears of the end of what a ref names, which may be known to itself by another ref."""
+
+    __slots__ = ("_exports", "_ref")
+
+    def __init__(self, exports: Exports, ref: ActorRef[Any]) -> None:
+        self._exports = exports
+        self._ref = ref
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        if not self._ref.is_alive:  # a grain is there for its next activation too
+            self._exports.forget(self._ref)
