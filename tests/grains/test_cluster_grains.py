@@ -407,3 +407,19 @@ async def test_grains_go_on_when_all_actors_at_the_top_are_made_again(autojump_c
             await trio.sleep(0.05)
             with trio.fail_after(30.0):
                 assert await a.grain(User, "ada").ask(Add(1)) == 1
+
+
+async def test_what_waits_for_the_last_node_with_a_class_goes_to_the_next_one(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a")
+        b = await town.start("b", grains=[User])
+        grain = a.grain(User, "ada")
+        await grain.ask(Add(1))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(town.leave, b)
+            await trio.sleep(0.1)
+            nursery.start_soon(grain.send, Add(1))
+            await trio.sleep(10.0)
+            await town.start("c", grains=[User])
+        with trio.fail_after(10.0):
+            assert await grain.ask(Add(0)) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,13 @@ from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
 from trioakt.remote.named import NamedRecipient
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trioakt.cluster.membership import Membership
     from trioakt.cluster.reminders import Reminders
     from trioakt.lowlevel import Cell, CoreSystem, Signal
     from trioakt.remote.endpoint import Endpoint
+    from trioakt.remote.named import Registry
 
 
 class ClusterGrains:
@@ -70,7 +74,7 @@ class ClusterGrains:
         if door is not None:
             door.shard.deliver(grain.id, envelope)
         else:
-            self._want(grain)
+            self._check_placement(grain)
             message = envelope.message
             if not isinstance(envelope, Ask):  # it may be forwarded to others too
                 route.deliver(Envelope(ToGrain(grain.id, message), envelope.sender))
@@ -89,7 +93,7 @@ class ClusterGrains:
         if door is not None:
             await door.shard.send(grain.id, envelope)
         else:
-            self._want(grain)
+            self._check_placement(grain)
             await route.send(Envelope(ToGrain(grain.id, envelope.message), envelope.sender))
 
     def signal(self, grain: GrainRecipient, signal: Signal) -> None:
@@ -136,24 +140,32 @@ class ClusterGrains:
     def _route(self, grain: GrainRecipient) -> Route:
         if get_ident() != self.system.thread:
             raise self.system.wrong_thread(grain.address)
-        route = self._routes[grain.shard] = Route(self.system, self._membership.directory, grain.shard)
+        route = self._routes[grain.shard] = Route(
+            self.system, self._membership.directory, grain.shard, partial(self._want, grain.shard, grain.kind)
+        )
         self._membership.directory.add(route)
         return route
 
-    def _want(self, grain: GrainRecipient) -> None:
-        """See that somebody owns the shard of a grain.
+    def _check_placement(self, grain: GrainRecipient) -> None:
+        """See that somebody can own the shard of a grain.
 
         Raises:
             PlacementError: No member takes such grains.
         """
-        view, shard = self._membership.view, grain.shard
-        if shard in view.owners:
-            return
-        if view.members and not any(grain.kind in member.kinds for member in view.members.values()):
+        view = self._membership.view
+        if (
+            grain.shard not in view.owners
+            and view.members
+            and not any(grain.kind in member.kinds for member in view.members.values())
+        ):
             raise PlacementError(f"no live member takes {grain.kind}: say Cluster(grains=[...]) on those that shall")
-        if shard not in view.names and shard not in self._wanted and not self._membership.is_over:
+
+    def _want(self, shard: str, kind: str) -> None:
+        """Let a shard that is not there be, so that somebody owns it."""
+        membership = self._membership
+        if shard not in membership.view.names and shard not in self._wanted and not membership.is_over:
             self._wanted.add(shard)
-            self._membership.nursery.start_soon(self._create, shard, grain.kind)
+            membership.nursery.start_soon(self._create, shard, kind)
 
     async def _create(self, shard: str, kind: str) -> None:
         membership = self._membership
@@ -166,9 +178,21 @@ class ClusterGrains:
 
 
 class Route(NamedRecipient):
-    """The way to the owner of a shard, where messages wait while there is none."""
+    """The way to the owner of a shard, where messages wait while there is none.
 
-    __slots__ = ()
+    Args:
+        want: Lets the shard be, if it is not there.
+    """
+
+    __slots__ = ("_want",)
+
+    def __init__(self, system: CoreSystem, registry: Registry, name: str, want: Callable[[], None]) -> None:
+        super().__init__(system, registry, name)
+        self._want = want
+
+    def _watch_out(self) -> None:
+        super()._watch_out()
+        self._want()
 
     def _refuse(self, envelope: Envelope) -> None:
         if isinstance(envelope, Ask) and envelope.pending:

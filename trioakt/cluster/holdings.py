@@ -160,7 +160,7 @@ class Holdings:
         return all(each.run != found.fact.wanted for each in members) and ender is not None and ender.run == self._run
 
     def _falls_here(self, name: str) -> bool:
-        if self.draining or name in self.held or name not in self._view.orphans:
+        if self.draining or self._system.user.closed or name in self.held or name not in self._view.orphans:
             return False
         return self.heir_of(self._view.names[name], name) == self._run
 
@@ -234,7 +234,7 @@ class Holdings:
         except StartError as error:
             if moved:
                 self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
-            else:
+            elif not self._system.user.closed:  # otherwise it is for another node
                 await self._deeds.fail(name, token, str(error))
                 await self._deeds.give_up(name, source.token)
             await self._hand_over.disown(holding)

@@ -169,8 +169,12 @@ class Reminders:
         """Tell reminders when they are due, for as long as this node owns the shard."""
         listing = await insist(lambda: self._store.list(self._prefix), self._shard.keeper.path)
         for entry in listing.entries:
-            fact = msgspec.msgpack.decode(entry.value, type=ReminderFact)
-            self._keep(_Entry(entry.key, fact, entry.token))
+            try:
+                fact = msgspec.msgpack.decode(entry.value, type=ReminderFact)
+            except msgspec.DecodeError as error:
+                _log.error("the store has something strange at %s: %s", entry.key, error)
+            else:
+                self._keep(_Entry(entry.key, fact, entry.token))
         self._loaded.set()
         async with trio.open_nursery() as nursery:
             while True:

@@ -57,7 +57,7 @@ class Roll:
     async def _call(self) -> None:
         listing = await insist(lambda: self._store.list(self._prefix), self._shard.keeper.path)
         for number, entry in enumerate(listing.entries, 1):
-            identity = entry.value.decode()
+            identity = entry.value.decode(errors="replace")
             self._tokens[identity] = entry.token
             self._shard.wake(identity)
             if not number % _AT_ONCE:

@@ -90,9 +90,9 @@ class GrainRecipient:
 
     @property
     def address(self) -> str:
-        """The address, which names no node."""
-        path = f"/grains/{quote(self.kind, safe='')}/{quote(self.id, safe='')}"
-        return str(Address(self._whereabouts.system.name, "", path))
+        """The address, which names no node where all nodes know it."""
+        system, path = self._whereabouts.system, f"/grains/{quote(self.kind, safe='')}/{quote(self.id, safe='')}"
+        return str(Address(system.name, "" if self.shard else system.node, path))
 
     def deliver(self, envelope: Envelope) -> None:
         """Take a message in now."""

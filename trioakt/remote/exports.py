@@ -7,13 +7,13 @@ from typing import Any
 
 from trioakt.lowlevel import ActorRef, Recipient, TerminationCause, Watch
 
-_USER = "/user/"
+_USERS = ("/user/", "/grains/")
 
 
 class Exports:
     """Gives out numbers for refs. A number lasts as long as its actor; nobody can name an actor that has none.
 
-    What lives above ``/user/`` is for this node alone: its numbers name nobody.
+    What lives above ``/user/`` and is no grain is for this node alone: its numbers name nobody.
     """
 
     def __init__(self) -> None:
@@ -26,7 +26,7 @@ class Exports:
         number = self._numbers.get(ref.recipient)
         if number is None:
             number = next(self._next)
-            if ref.is_alive and ref.path.startswith(_USER):
+            if ref.is_alive and ref.path.startswith(_USERS):
                 self._numbers[ref.recipient] = number
                 self._refs[number] = ref
                 ref.recipient.signal(Watch(_End(self, ref)))
