@@ -43,7 +43,7 @@ class Context(CoreContext, PatternSpawner):
 
         Raises:
             LeaseLostError: This node has lost its lease, and so the actor.
-            RuntimeError: The actor has no name in the cluster, or the system is in none.
+            RuntimeError: Neither the actor nor one above it has a name in the cluster, or the system is in none.
         """
         return self.system.cluster.fencing_token(self.cell.path, self.cell.spawned)
 
@@ -67,7 +67,7 @@ class Context(CoreContext, PatternSpawner):
             name: Of the reminder; one that is there already is replaced.
             delay: Seconds, by the wall clock.
             message: What comes; it travels like a message to another node.
-            every: Seconds from one time to the next; without it, it comes once.
+            every: Seconds from one time to the next, at least 0.001; without it, it comes once.
 
         Raises:
             ValueError: The delay, the interval or the name is not a good one.

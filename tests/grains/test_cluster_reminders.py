@@ -185,3 +185,26 @@ async def test_only_a_grain_in_a_cluster_can_have_reminders(autojump_clock: Mock
         with pytest.raises(ActorFailedError) as caught:
             await system.grain(Clock, "ada").ask(Remind("tea", 1.0))
         assert "cluster" in str(caught.value.__cause__)
+
+
+async def test_a_reminder_comes_after_all_nodes_have_ended_in_order_and_come_back(
+    autojump_clock: MockClock, told: Told
+) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Clock], wall_clock=trio.current_time)
+        await a.grain(Clock, "ada").ask(Remind("tea", 60.0))
+        await town.leave(a)
+        await town.start("a", grains=[Clock], wall_clock=trio.current_time)
+        await trio.sleep(70.0)
+        assert [each[:2] for each in told] == [("ada", "tea")]
+
+
+@pytest.mark.parametrize(("delay", "every"), [(-1.0, None), (float("nan"), None), (1.0, 0.0), (1.0, 1e-9)])
+async def test_a_reminder_with_a_bad_time_is_refused(
+    autojump_clock: MockClock, delay: float, every: float | None
+) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Clock])
+        with pytest.raises(ActorFailedError) as caught:
+            await a.grain(Clock, "ada").ask(Remind("tea", delay, every))
+        assert isinstance(caught.value.__cause__, ValueError)

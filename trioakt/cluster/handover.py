@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioakt.cluster.settling import settle
+from trioakt.cluster.shards import is_shard
 from trioakt.lowlevel import PoisonPill
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class HandOver:
             if grace.cancelled_caught:
                 holding.ref.kill()
                 await holding.ref.wait_stopped()
-            if was_stopped or not self._has_heir(holding):
+            if not is_shard(holding.name) and (was_stopped or not self._has_heir(holding)):
                 await self._deeds.give_up(holding.name, holding.source.token)
             await self.disown(holding)
 

@@ -234,7 +234,7 @@ class Holdings:
         except StartError as error:
             if moved:
                 self._system.publish(RelocationFailed, self._system.user.ref, name, Failure.of(error))
-            elif not self._system.user.closed:  # otherwise it is for another node
+            elif not self._system.user.closed and not is_shard(name):  # otherwise it is for another node
                 await self._deeds.fail(name, token, str(error))
                 await self._deeds.give_up(name, source.token)
             await self._hand_over.disown(holding)
@@ -285,7 +285,8 @@ class Holdings:
             self._start_soon(self._give_up, holding)
 
     async def _give_up(self, holding: Holding) -> None:
-        await self._deeds.give_up(holding.name, holding.source.token)
+        if not is_shard(holding.name):  # which is there for its reminders, too
+            await self._deeds.give_up(holding.name, holding.source.token)
         await self._hand_over.disown(holding)
 
     def _share_out(self) -> None:

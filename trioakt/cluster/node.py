@@ -16,7 +16,6 @@ from trioakt.cluster.membership import Membership
 from trioakt.cluster.names import Names
 from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster
-from trioakt.cluster.shards import is_shard
 from trioakt.cluster.ticks import Ticks
 from trioakt.cluster.view import Delta
 from trioakt.errors import LeaseLostError, NoQuorumError
@@ -99,13 +98,11 @@ class ClusterNode:
 
         Raises:
             LeaseLostError: This node has lost its lease: it owns nothing.
-            RuntimeError: The actor has no name in the cluster.
+            RuntimeError: Neither the actor nor one above it has a name in the cluster.
         """
         self._membership.check()
         holdings = self._membership.holdings
-        name = path.removeprefix(f"{self._system.user.path}/")
-        if is_shard(name):
-            name = name.partition("/")[0]
+        name = path.removeprefix(f"{self._system.user.path}/").partition("/")[0]
         holding = None if holdings is None else holdings.held.get(name)
         if holding is not None and holding.since > since:
             raise LeaseLostError(f"{path} is of an earlier ownership, which this node has lost")

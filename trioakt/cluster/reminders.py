@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from trioakt.cluster.insisting import insist
 from trioakt.errors import LeaseLostError, NoReplyError, UnhandledMessageError
 from trioakt.lowlevel import Ask, Failure, Recipient, check_name
-from trioakt.patterns.rhythm import Agenda
+from trioakt.patterns.rhythm import SHORTEST, Agenda
 
 if TYPE_CHECKING:
     from trioakt.cluster.lease import Lease
@@ -117,8 +117,8 @@ class Reminders:
         """Let a message come to a grain; see ``Context.remind``."""
         if not 0 <= delay < math.inf:
             raise ValueError(f"a delay is a finite number of seconds from 0 on, got {delay!r}")
-        if every is not None and not 0 < every < math.inf:
-            raise ValueError(f"every is a finite number of seconds above 0, got {every!r}")
+        if every is not None and not SHORTEST <= every < math.inf:
+            raise ValueError(f"every is a finite number of seconds from {SHORTEST} on, got {every!r}")
         body = self._endpoint.write_args((message,))
         fact = ReminderFact(identity, check_name(name), self._now() + delay, every or 0.0, 1, body)
         key = self._key(identity, name)

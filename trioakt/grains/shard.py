@@ -97,6 +97,7 @@ class Shard:
         self._active: dict[str, Cell] = {}
         self._making: set[str] = set()
         self._waiting: dict[str, deque[Envelope]] = {}
+        keeper.signal(Watch(self))
 
     def active(self, identity: str) -> Cell | None:
         """Return the activation of a grain, if there is one."""
@@ -163,8 +164,10 @@ class Shard:
             signal.watcher.terminated(self.ref_to(identity), TerminationCause.STOPPED)
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
-        """Hear that an activation has ended; what has come meanwhile activates the grain anew."""
-        assert isinstance(ref, GrainRef)
+        """Hear that an activation has ended, or the keeper; what has come meanwhile activates the grain anew."""
+        if not isinstance(ref, GrainRef):
+            self._end()
+            return
         identity = ref.identity
         del self._active[identity]
         if self.changed is not None:
@@ -174,6 +177,13 @@ class Shard:
                 self.system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
             else:
                 self._go_on(ref, envelope)
+
+    def _end(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        error = ActorStoppedError(f"{self.keeper.path} has stopped", self.keeper.path)
+        for identity, envelopes in waiting.items():
+            for envelope in envelopes:
+                refuse(self.system, self.ref_to(identity), envelope, error)
 
     def _go_on(self, ref: GrainRef[Any], envelope: Envelope) -> None:
         """Deliver what has waited, from where no caller is left to raise to; it is not overtaken, as it stays here."""
