@@ -14,6 +14,7 @@ from trioakt import (
     Actor,
     ActorFailedError,
     ActorSystem,
+    Bounded,
     Cluster,
     ClusterError,
     Context,
@@ -423,3 +424,26 @@ async def test_what_waits_for_the_last_node_with_a_class_goes_to_the_next_one(au
             await town.start("c", grains=[User])
         with trio.fail_after(10.0):
             assert await grain.ask(Add(0)) == 1
+
+
+async def test_who_waits_for_room_when_a_shard_moves_waits_for_the_next_owner(autojump_clock: MockClock) -> None:
+    class Narrow(User):
+        options = {"mailbox": Bounded(1)}  # noqa: RUF012
+
+    async with open_town() as town:
+        a, b = [await town.start(name, grains=[Narrow]) for name in "ab"]
+        await a.cluster.wait_members(2)
+        sent = 0
+
+        async def send(node: ActorSystem) -> None:
+            nonlocal sent
+            await node.grain(Narrow, "ada").send(Nap(0.5))
+            sent += 1
+
+        home = await a.grain(Narrow, "ada").ask(Who())
+        async with trio.open_nursery() as nursery:
+            for node in (a, b) * 10:
+                nursery.start_soon(send, node)
+            await trio.sleep(0.1)
+            await (a if home == a.address else b).cluster.drain()
+        assert sent == 20

@@ -77,7 +77,7 @@ class FarGrains:
         view = self._membership.view
         owner = view.owners.get(grain.shard)
         member = None if owner is None else view.members.get(owner.fact.run.rpartition("/")[0])
-        if member is None:
+        if member is None or member.node == self._membership.us:  # what is here is not held any more
             return None
         node = Address.parse(member.address).node
         text = await self._endpoint.inquire(node, "grain", f"{grain.kind}/{grain.id}")

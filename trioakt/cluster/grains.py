@@ -7,12 +7,14 @@ from itertools import count
 from threading import get_ident
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.far_grains import FarGrains
 from trioakt.cluster.insisting import insist
 from trioakt.cluster.shards import Door, ToGrain, shard_name
 from trioakt.cluster.view import NAMES
-from trioakt.errors import LeaseLostError, PlacementError
+from trioakt.errors import ActorStoppedError, LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
@@ -26,6 +28,9 @@ if TYPE_CHECKING:
     from trioakt.lowlevel import Cell, CoreSystem, Signal
     from trioakt.remote.endpoint import Endpoint
     from trioakt.remote.named import Registry
+
+_PAUSE = 0.05
+"""Seconds after which a message is sent again to a shard that was on the move."""
 
 
 class ClusterGrains:
@@ -87,7 +92,18 @@ class ClusterGrains:
                 raise
 
     async def send(self, grain: GrainRecipient, envelope: Envelope) -> None:
-        """Wait until the grain's mailbox has taken a message."""
+        """Wait until the grain's mailbox has taken a message, at the next owner if the shard moves meanwhile."""
+        while True:
+            try:
+                await self._send(grain, envelope)
+            except ActorStoppedError as error:
+                if error.path != f"{self.system.user.path}/{grain.shard}" or self.system.user.closed:
+                    raise
+            else:
+                return
+            await trio.sleep(_PAUSE)
+
+    async def _send(self, grain: GrainRecipient, envelope: Envelope) -> None:
         route = self._routes.get(grain.shard) or self._route(grain)
         door = None if route.has_parked else self._door(grain)
         if door is not None:
