@@ -234,6 +234,8 @@ class ActorSystem(CoreSystem, PatternSpawner):
     def grain(self, kind: type[Grain], identity: str) -> GrainRef[Any]:
         """Return the ref to a grain; nothing is started until the first message.
 
+        In a cluster, sending to it raises ``PlacementError`` when no live member takes such grains.
+
         Args:
             kind: Its class.
             identity: Who it is: any text of at most 255 characters.

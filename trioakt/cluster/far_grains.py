@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from trioakt.errors import TrioaktError
 from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import ActorRef, Address, Signal, TerminationCause, Unwatch, Watch, Watcher
@@ -57,6 +59,10 @@ class FarGrains:
         there, cause = None, TerminationCause.STOPPED
         try:
             there = await self._find(grain)
+        except trio.Cancelled:
+            if isinstance(signal, Watch):  # this node ends: nothing is heard any more
+                signal.watcher.terminated(GrainRef(grain), cause)
+            raise
         except TrioaktError as error:
             _log.warning("%s does not reach %s: %s", type(signal).__name__, grain.address, error)
             cause = TerminationCause.NODE_LOST

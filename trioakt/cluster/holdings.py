@@ -250,6 +250,8 @@ class Holdings:
         self._settled([name])
         if not holding.leaving:
             await self._deeds.announce(name, token, self._endpoint.name_of(holding.ref))
+            if holding.leaving:  # since then: what has been taken back meanwhile is so again
+                await self._deeds.announce(name, token, "")
         self._share_out()
         if moved:
             self._system.publish(RelocationCompleted, holding.ref, name)

@@ -16,6 +16,7 @@ from trioakt.cluster.membership import Membership
 from trioakt.cluster.names import Names
 from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster
+from trioakt.cluster.shards import is_shard
 from trioakt.cluster.ticks import Ticks
 from trioakt.cluster.view import Delta
 from trioakt.errors import LeaseLostError, NoQuorumError
@@ -106,6 +107,8 @@ class ClusterNode:
         holding = None if holdings is None else holdings.held.get(name)
         if holding is not None and holding.since > since:
             raise LeaseLostError(f"{path} is of an earlier ownership, which this node has lost")
+        if holding is None and (is_shard(name) or name in self.view.names):
+            raise LeaseLostError(f"{path} is not owned by this node any more")
         if holding is None:
             raise RuntimeError(f"{path} has no name in the cluster that is owned here: it has no fencing token")
         return holding.token

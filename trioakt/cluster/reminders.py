@@ -80,10 +80,15 @@ class Alarm(Ask):
     __slots__ = ("reminder",)
 
     asked = False
+    lapses = True
 
     def __init__(self, message: Any, reminder: Reminder, target: Recipient) -> None:
         super().__init__(message, None, None, math.inf, target)
         self.reminder = reminder
+
+    def reply(self, value: Any) -> bool:
+        """Take an answer that nobody waits for; while its handler runs, the end of that is what counts."""
+        return True if self.holder is not None else super().reply(value)
 
 
 class Reminders:
@@ -218,7 +223,8 @@ class Reminders:
         except (NoReplyError, UnhandledMessageError):
             return True
         except Exception as error:  # of the grain, or of its mailbox
-            _log.error("the reminder %s of %s comes again: %s", fact.name, fact.identity, Failure.of(error))
+            if not self._shard.keeper.closed:
+                _log.error("the reminder %s of %s comes again: %s", fact.name, fact.identity, Failure.of(error))
             return False
         return True
 

@@ -19,6 +19,8 @@ class _Kept(Persistent[S], Grain):
     """A grain that has a line of its own in the journal."""
 
     def __init__(self, state: S, *, kind: str = "") -> None:
+        if "/" in kind:
+            raise ValueError(f"the kind of a grain has no '/', got {kind!r}")
         super().__init__(f"grains/{kind or kind_name(type(self))}", state)
 
     async def pre_start(self, ctx: Context) -> None:

@@ -11,6 +11,7 @@ import attrs
 import trio
 
 from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError, StartError
+from trioakt.grains.grain import Contained
 from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import (
     Actor,
@@ -26,6 +27,7 @@ from trioakt.lowlevel import (
 )
 from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import lose
+from trioakt.supervision import OneForOne
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -64,7 +66,8 @@ def open_keeper(system: CoreSystem, name: str, *tasks: Callable[[], Awaitable[No
         NameTakenError: An earlier one has not ended yet.
     """
     system.user.check_thread()
-    return begin(system.user, Keeper, tasks, name, attrs.evolve(system.settings.actors, passivation=Never()))
+    options = attrs.evolve(system.settings.actors, passivation=Never(), supervision=Contained(OneForOne()))
+    return begin(system.user, Keeper, tasks, name, options)
 
 
 class Shard:
@@ -203,6 +206,7 @@ class Shard:
             ActorStoppedError: The system is stopping.
             StartError: The class could not be called.
         """
+        self.system.user.check_thread()
         if self.keeper.restart is not None:
             raise ActorStoppedError(f"{self.keeper.path} is made again, and its grains with it", self.keeper.path)
         kind, name, ref = self.kind, quote(identity, safe=""), self.ref_to(identity)

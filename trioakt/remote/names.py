@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 from weakref import WeakValueDictionary
 
 from trioakt.lowlevel import ActorRef, Address
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from trioakt.remote.peer import Peer
 
 _NAME = re.compile(r"(?P<address>[^#]{1,4096})#(?P<incarnation>[0-9a-f]{32})\.(?P<number>[0-9]{1,18})")
+
+_SHARED = ("cluster", "grain")
+"""With what texts begin that name what the nodes of a cluster share; to other nodes they name nobody."""
 
 
 class Names:
@@ -62,6 +66,8 @@ class Names:
         scheme, _, identity = text.partition("/")
         if scheme in self.identities:
             return self.identities[scheme](identity)
+        if scheme in _SHARED:
+            return ActorRef(Gone(str(Address(self._system.name, "", f"/{scheme}/{quote(identity)}")), self._system))
         match = _NAME.fullmatch(text)
         if match is None:
             raise ValueError(f"not the name of a ref: {text[:200]!r}")
