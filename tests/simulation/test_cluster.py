@@ -123,6 +123,8 @@ class Estate(Ordeal):
             if ref is None:
                 return
             self.register.acknowledged.pop(name, None)
+            known = node.cluster.view.names.get(name)
+            present = self.sim.store.token(f"{node.cluster.view.prefix}names/{name}")
             match self.rng.randrange(3):
                 case 0:
                     ref.stop()
@@ -132,7 +134,8 @@ class Estate(Ordeal):
                     ref.tell(PoisonPill())
             with trio.move_on_after(20.0):  # whoever was to stop it may have been lost
                 await ref.wait_stopped()
-                if node in self.nodes:  # one that has ended itself knows nothing
+                is_fresh = known is not None and known.token == present  # otherwise it has stopped one of the past
+                if node in self.nodes and is_fresh:  # one that has ended itself knows nothing
                     self.register.end(name)
 
         await self.alone(self.rng.choice([*NAMES, *SINGLETONS]), stop)
