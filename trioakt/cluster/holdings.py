@@ -248,18 +248,14 @@ class Holdings:
         if holding.start.cancel_called:
             holding.ref.stop()
         self._settled([name])
-        told: str | None = None
-        while told != (text := self._place_of(holding)):  # it may be taken back at this moment
-            await self._deeds.announce(name, token, text)
-            told = text
+        if not holding.leaving:
+            await self._deeds.announce(name, token, self._endpoint.name_of(holding.ref))
+        if holding.leaving:  # maybe only since then: what has been taken back meanwhile is so again
+            await self._deeds.announce(name, token, "")
         self._share_out()
         if moved:
             self._system.publish(RelocationCompleted, holding.ref, name)
         return True
-
-    def _place_of(self, holding: Holding) -> str:
-        """Return the ref that others are to use; empty if they are to wait."""
-        return "" if holding.leaving or holding.ref is None else self._endpoint.name_of(holding.ref)
 
     async def _start(self, holding: Holding) -> ActorRef[Any]:
         fact = holding.source.fact
