@@ -23,6 +23,7 @@ from trioakt.remote.named import NamedRecipient
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from trioakt.cluster.holdings import Holding
     from trioakt.cluster.membership import Membership
     from trioakt.cluster.reminders import Reminders
     from trioakt.lowlevel import Cell, CoreSystem, Signal
@@ -140,18 +141,18 @@ class ClusterGrains:
 
     # ------------------------------------------------------------------------- shards
 
+    def _holding(self, grain: GrainRecipient) -> Holding | None:
+        holdings = self._membership.holdings
+        return None if holdings is None else holdings.held.get(grain.shard)
+
     def _held(self, grain: GrainRecipient) -> Door | None:
         """Return the door of a shard that this node owns."""
-        holdings = self._membership.holdings
-        holding = None if holdings is None else holdings.held.get(grain.shard)
-        recipient = None if holding is None or holding.ref is None else holding.ref.recipient
-        return recipient if isinstance(recipient, Door) else None
+        return _door_of(self._holding(grain))
 
     def _door(self, grain: GrainRecipient) -> Door | None:
         """Return the door of a shard that this node owns, and does not let go of."""
-        holdings = self._membership.holdings
-        holding = None if holdings is None else holdings.held.get(grain.shard)
-        return None if holding is None or holding.leaving else self._held(grain)
+        holding = self._holding(grain)
+        return None if holding is None or holding.leaving else _door_of(holding)
 
     def _route(self, grain: GrainRecipient) -> Route:
         if get_ident() != self.system.thread:
@@ -191,6 +192,11 @@ class ClusterGrains:
             await insist(lambda: membership.store.create(key, encode_fact(fact)), membership.us)
         finally:
             self._wanted.discard(shard)
+
+
+def _door_of(holding: Holding | None) -> Door | None:
+    recipient = None if holding is None or holding.ref is None else holding.ref.recipient
+    return recipient if isinstance(recipient, Door) else None
 
 
 class Route(NamedRecipient):
