@@ -29,7 +29,7 @@ from trioakt import (
     UnhandledMessageError,
     message,
 )
-from trioakt.cluster.shards import ToGrain, shard_name
+from trioakt.grains.sharing import ToGrain, shard_name
 from trioakt.patterns.kinds import kind_name
 from trioakt.testing import Probe
 

@@ -7,8 +7,8 @@ from weakref import WeakValueDictionary
 
 from trioakt.cluster.facts import NameFact, decode_fact
 from trioakt.cluster.insisting import insist
-from trioakt.cluster.shards import is_shard
 from trioakt.cluster.view import NAMES, Name, Owner
+from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import ActorRef, check_name
 from trioakt.remote.named import NamedRecipient
 

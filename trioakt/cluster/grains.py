@@ -12,11 +12,12 @@ import trio
 from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.far_grains import FarGrains
 from trioakt.cluster.insisting import insist
-from trioakt.cluster.shards import Door, ToGrain, shard_name
+from trioakt.cluster.shards import Door
 from trioakt.cluster.view import NAMES
 from trioakt.errors import ActorStoppedError, LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
+from trioakt.grains.sharing import ToGrain, shard_name
 from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
 from trioakt.remote.named import NamedRecipient
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trioakt.cluster.settling import settle
-from trioakt.cluster.shards import is_shard
+from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import PoisonPill
 
 if TYPE_CHECKING:

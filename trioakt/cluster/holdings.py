@@ -14,11 +14,12 @@ from trioakt.cluster.estate import Estate
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
 from trioakt.cluster.handover import HandOver
 from trioakt.cluster.placement import heir
-from trioakt.cluster.shards import is_shard, open_shard
+from trioakt.cluster.shards import open_shard
 from trioakt.cluster.view import Delta, Name, fit
 from trioakt.cluster.yielding import Yielding
 from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
 from trioakt.grains.grain import Grain
+from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, SpawnOptions, TerminationCause, Watch
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from trio.lowlevel import checkpoint
 from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.placement import Placement, Placing
 from trioakt.cluster.settings import check_kind
-from trioakt.cluster.shards import is_shard
 from trioakt.cluster.view import NAMES, Name, fit
 from trioakt.errors import NameTakenError, PlacementError, StartError
+from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import Actor, ActorRef, Options, SpawnOptions, check_name
 from trioakt.patterns.kinds import kind_name
 

@@ -16,10 +16,10 @@ from trioakt.cluster.membership import Membership
 from trioakt.cluster.names import Names
 from trioakt.cluster.router import Crew, Crews
 from trioakt.cluster.settings import Cluster
-from trioakt.cluster.shards import is_shard
 from trioakt.cluster.ticks import Ticks
 from trioakt.cluster.view import Delta
 from trioakt.errors import LeaseLostError, NoQuorumError
+from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import CoreSystem
 from trioakt.patterns.schedule import Scheduler
 

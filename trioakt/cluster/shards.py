@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, cast
 
 import trio
@@ -13,6 +12,7 @@ from trioakt.errors import UnhandledMessageError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, open_keeper
+from trioakt.grains.sharing import ToGrain
 from trioakt.lowlevel import (
     ActorRef,
     Ask,
@@ -21,7 +21,6 @@ from trioakt.lowlevel import (
     PoisonPill,
     Signal,
     Stop,
-    message,
     passes_through,
 )
 from trioakt.patterns.kinds import kind_name
@@ -29,28 +28,6 @@ from trioakt.patterns.kinds import kind_name
 if TYPE_CHECKING:
     from trioakt.cluster.estate import Estate
     from trioakt.grains.ref import GrainRecipient
-
-PREFIX = "$shard."
-"""With what the names of shards begin: no user's name does."""
-
-
-@message(name="trioakt.grain")
-class ToGrain:
-    """A message on its way to a grain, through its shard."""
-
-    identity: str
-    message: Any
-
-
-def shard_name(kind: str, identity: str, shards: int) -> str:
-    """Return the name of the shard that a grain belongs to."""
-    number = int.from_bytes(blake2b(identity.encode(), digest_size=8).digest()) % shards
-    return f"{PREFIX}{number}.{kind}"
-
-
-def is_shard(name: str) -> bool:
-    """Return whether a name is that of a shard."""
-    return name.startswith(PREFIX)
 
 
 def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
