@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 import attrs
@@ -25,6 +26,7 @@ class Estate:
         lease: That proves what is owned here.
         view: What this node knows of the cluster.
         run: This incarnation.
+        wait_until: Waits until a condition holds, which is looked at with each change of the view.
     """
 
     system: CoreSystem
@@ -33,3 +35,4 @@ class Estate:
     lease: Lease
     view: View
     run: str
+    wait_until: Callable[[Callable[[], bool]], Awaitable[None]]

@@ -12,11 +12,10 @@ from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import ActorRef, Address, Signal, TerminationCause, Unwatch, Watch, Watcher
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from trioakt.cluster.membership import Membership
     from trioakt.grains.ref import GrainRecipient
-    from trioakt.lowlevel import Cell
     from trioakt.remote.endpoint import Endpoint
 
 _log = logging.getLogger("trioakt")
@@ -28,15 +27,18 @@ class FarGrains:
     Args:
         membership: This node's.
         endpoint: Its way to others.
-        active: Returns the activation of a grain on this node.
+        find: Returns the activation of a grain whose shard this node owns.
     """
 
     def __init__(
-        self, membership: Membership, endpoint: Endpoint, active: Callable[[GrainRecipient], Cell | None]
+        self,
+        membership: Membership,
+        endpoint: Endpoint,
+        find: Callable[[GrainRecipient], Awaitable[ActorRef[Any] | None]],
     ) -> None:
         self._membership = membership
         self._endpoint = endpoint
-        self._active = active
+        self._find_here = find
         self._watches: dict[tuple[GrainRecipient, Watcher], _FarWatcher] = {}
         endpoint.inquiries["grain"] = self._answer
 
@@ -58,7 +60,7 @@ class FarGrains:
     async def _pass_on(self, grain: GrainRecipient, signal: Signal) -> None:
         there, cause = None, TerminationCause.STOPPED
         try:
-            there = await self._find(grain)
+            there = await self.find(grain)
         except trio.Cancelled:
             if isinstance(signal, Watch):  # this node ends: nothing is heard any more
                 signal.watcher.terminated(GrainRef(grain), cause)
@@ -78,13 +80,19 @@ class FarGrains:
             watch.there = there
             there.recipient.signal(signal)
 
-    async def _find(self, grain: GrainRecipient) -> ActorRef[Any] | None:
-        """Return the activation of a grain, wherever it is."""
+    async def find(self, grain: GrainRecipient) -> ActorRef[Any] | None:
+        """Return the activation of a grain, wherever it is.
+
+        Raises:
+            TrioaktError: It cannot be known now.
+        """
         view = self._membership.view
         owner = view.owners.get(grain.shard)
         member = None if owner is None else view.members.get(owner.fact.run.rpartition("/")[0])
-        if member is None or member.node == self._membership.us:  # what is here is not held any more
+        if member is None:
             return None
+        if member.node == self._membership.us:  # maybe it is not held any more
+            return await self._find_here(grain)
         node = Address.parse(member.address).node
         text = await self._endpoint.inquire(node, "grain", f"{grain.kind}/{grain.id}")
         return self._endpoint.ref_of(text) if text else None
@@ -93,8 +101,8 @@ class FarGrains:
         """Return the ref of an activation on this node; empty if there is none."""
         ref = self._endpoint.ref_of(f"grain/{question}")
         assert isinstance(ref, GrainRef)
-        cell = self._active(ref.grain)
-        return "" if cell is None else self._endpoint.name_of(ActorRef(cell))
+        found = await self._find_here(ref.grain)
+        return "" if found is None else self._endpoint.name_of(found)
 
     def forget(self, watch: _FarWatcher) -> bool:
         """Forget a watch that is over; return whether anybody still wants to know."""

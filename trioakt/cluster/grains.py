@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from itertools import count
 from threading import get_ident
@@ -12,7 +13,9 @@ import trio
 from trioakt.cluster.facts import NameFact, encode_fact
 from trioakt.cluster.far_grains import FarGrains
 from trioakt.cluster.insisting import insist
+from trioakt.cluster.reminders import FarReminders
 from trioakt.cluster.shards import Door
+from trioakt.cluster.stewards import Search
 from trioakt.cluster.view import NAMES
 from trioakt.errors import ActorStoppedError, LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
@@ -45,17 +48,22 @@ class ClusterGrains:
 
     Attributes:
         system: This node's.
+        shards: How many there are of each kind.
+        find_anywhere: Returns the activation of a grain, wherever it is.
     """
 
     def __init__(self, membership: Membership, endpoint: Endpoint, shards: int) -> None:
         self.system: CoreSystem = membership.system
         self._membership = membership
-        self._shards = shards
+        self.shards = shards
         self._names: dict[type[Grain], str] = {}
         self._routes: dict[str, Route] = {}
         self._wanted: set[str] = set()
         self._attempts = count(1)
-        self._far = FarGrains(membership, endpoint, self.active)
+        self._endpoint = endpoint
+        self._far = FarGrains(membership, endpoint, self.find)
+        self.find_anywhere = self._far.find
+        endpoint.inquiries["guest"] = self._answer_owner
         endpoint.identities["grain"] = self._read
 
     def ref_to(self, factory: type[Grain], identity: str) -> GrainRef[Any]:
@@ -70,23 +78,23 @@ class ClusterGrains:
         return self._ref(kind, check_identity(identity))
 
     def _ref(self, kind: str, identity: str) -> GrainRef[Any]:
-        return GrainRef(GrainRecipient(self, kind, identity, shard_name(kind, identity, self._shards)))
+        return GrainRef(GrainRecipient(self, kind, identity, shard_name(kind, identity, self.shards)))
 
     # ------------------------------------------------------------- what the refs need
 
     def deliver(self, grain: GrainRecipient, envelope: Envelope) -> None:
         """Take a message in for a grain; while nobody owns its shard it waits."""
-        route = self._routes.get(grain.shard) or self._route(grain)
+        route = self._route_to(grain)
         door = None if route.has_parked else self._door(grain)
         if door is not None:
             door.shard.deliver(grain.id, envelope)
         else:
-            self._check_placement(grain)
+            self._check_placement(grain.shard, grain.kind)
             message = envelope.message
             if not isinstance(envelope, Ask):  # it may be forwarded to others too
-                route.deliver(Envelope(ToGrain(grain.id, message), envelope.sender))
+                route.deliver(Envelope(self._routed(grain, message), envelope.sender))
                 return
-            envelope.message = ToGrain(grain.id, message)
+            envelope.message = self._routed(grain, message)
             try:
                 route.deliver(envelope)
             except BaseException:  # it does not go: it is as it was
@@ -106,39 +114,77 @@ class ClusterGrains:
             await trio.sleep(_PAUSE)
 
     async def _send(self, grain: GrainRecipient, envelope: Envelope) -> None:
-        route = self._routes.get(grain.shard) or self._route(grain)
+        route = self._route_to(grain)
         door = None if route.has_parked else self._door(grain)
         if door is not None:
             await door.shard.send(grain.id, envelope)
         else:
-            self._check_placement(grain)
-            await route.send(Envelope(ToGrain(grain.id, envelope.message), envelope.sender))
+            self._check_placement(grain.shard, grain.kind)
+            await route.send(Envelope(self._routed(grain, envelope.message), envelope.sender))
 
     def signal(self, grain: GrainRecipient, signal: Signal) -> None:
         """Pass a signal on to the present activation of a grain."""
         if get_ident() != self.system.thread:
             raise self.system.wrong_thread(grain.address)
         door = self._held(grain)
-        if door is not None:
+        if door is not None and door.stewards is None:
             door.shard.signal(grain.id, signal)
         else:
             self._far.signal(grain, signal)
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain, if it is on this node."""
+        holdings = self._membership.holdings
+        guest = None if holdings is None else holdings.guests.active(grain)
         door = self._held(grain)
-        return None if door is None else door.shard.active(grain.id)
+        if guest is not None or door is None or door.stewards is not None:
+            return guest
+        return door.shard.active(grain.id)
 
-    def reminders_of(self, ref: GrainRef[Any]) -> Reminders:
+    async def find(self, grain: GrainRecipient) -> ActorRef[Any] | None:
+        """Return the activation of a grain whose shard this node owns, wherever it is.
+
+        Raises:
+            TrioaktError: It cannot be known now.
+        """
+        door = self._held(grain)
+        if door is None:
+            return None
+        cell = door.shard.active(grain.id)
+        if cell is None or door.stewards is None:
+            return None if cell is None else ActorRef(cell)
+        with suppress(ActorStoppedError):
+            search = Search(cell)
+            cell.deliver(search)
+            found: ActorRef[Any] | None = await search.wait()
+            return found
+        return None
+
+    def reminders_of(self, ref: GrainRef[Any]) -> Reminders | FarReminders:
         """Return where the reminders of a grain are that is active on this node.
 
         Raises:
             LeaseLostError: It is not, as this node has lost its lease.
         """
-        door = self._held(ref.grain)
+        holdings, door = self._membership.holdings, self._held(ref.grain)
+        if holdings is not None and holdings.guests.active(ref.grain) is not None:
+            return FarReminders(ActorRef(self._route_to(ref.grain)), self._endpoint)
         if door is None:
             raise LeaseLostError(f"{ref.path} is not owned by this node any more")
         return door.reminders
+
+    def _routed(self, grain: GrainRecipient, message: Any) -> ToGrain:
+        """Return a message as it travels; this node is named where that decides about the place of the grain."""
+        kind = self._membership.kinds.get(grain.kind)
+        is_placed = kind is not None and issubclass(kind, Grain) and kind.placement is not None
+        return ToGrain(grain.id, message, self._membership.us if is_placed else "")
+
+    async def _answer_owner(self, question: str) -> str:
+        """Answer the owner of a shard, about grains that it has placed here."""
+        holdings = self._membership.holdings
+        if holdings is None:
+            raise LeaseLostError(f"{self._membership.us} is no member of the cluster now")
+        return await holdings.guests.answer(question)
 
     # ------------------------------------------------------------------------- shards
 
@@ -155,6 +201,10 @@ class ClusterGrains:
         holding = self._holding(grain)
         return None if holding is None or holding.leaving else _door_of(holding)
 
+    def _route_to(self, grain: GrainRecipient) -> Route:
+        """Return the way to the owner of a grain's shard."""
+        return self._routes.get(grain.shard) or self._route(grain)
+
     def _route(self, grain: GrainRecipient) -> Route:
         if get_ident() != self.system.thread:
             raise self.system.wrong_thread(grain.address)
@@ -164,19 +214,34 @@ class ClusterGrains:
         self._membership.directory.add(route)
         return route
 
-    def _check_placement(self, grain: GrainRecipient) -> None:
-        """See that somebody can own the shard of a grain.
+    def want(self, shard: str, kind: str, *, anew: bool) -> None:
+        """Let a shard be that a client looks for, so that somebody owns it.
+
+        Args:
+            shard: Its name.
+            kind: Of its grains.
+            anew: Whether the client has not waited for it before; who has goes on waiting.
+
+        Raises:
+            PlacementError: No member takes such grains.
+        """
+        if anew or shard not in self._membership.view.names:
+            self._check_placement(shard, kind)
+        self._want(shard, kind)
+
+    def _check_placement(self, shard: str, kind: str) -> None:
+        """See that somebody can own a shard.
 
         Raises:
             PlacementError: No member takes such grains.
         """
         view = self._membership.view
         if (
-            grain.shard not in view.owners
+            shard not in view.owners
             and view.members
-            and not any(grain.kind in member.kinds for member in view.members.values())
+            and not any(kind in member.kinds for member in view.members.values())
         ):
-            raise PlacementError(f"no live member takes {grain.kind}: say Cluster(grains=[...]) on those that shall")
+            raise PlacementError(f"no live member takes {kind}: say Cluster(grains=[...]) on those that shall")
 
     def _want(self, shard: str, kind: str) -> None:
         """Let a shard that is not there be, so that somebody owns it."""

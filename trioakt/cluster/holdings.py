@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import attrs
 import trio
@@ -12,18 +12,16 @@ import trio
 from trioakt.cluster.deeds import Deeds
 from trioakt.cluster.estate import Estate
 from trioakt.cluster.events import RelocationCompleted, RelocationFailed, RelocationStarted
+from trioakt.cluster.guests import Guests
 from trioakt.cluster.handover import HandOver
 from trioakt.cluster.placement import heir
-from trioakt.cluster.shards import open_shard
+from trioakt.cluster.shards import Door, open_shard
 from trioakt.cluster.view import Delta, Name, fit
 from trioakt.cluster.yielding import Yielding
 from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, StartError
 from trioakt.grains.grain import Grain
 from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, SpawnOptions, TerminationCause, Watch
-
-if TYPE_CHECKING:
-    pass
 
 _log = logging.getLogger("trioakt")
 
@@ -62,11 +60,15 @@ class Holdings:
         estate: By which it is owned.
         kinds: The actor classes that may be placed here, by name.
         settled: Called with names of which something has changed.
+
+    Attributes:
+        guests: Grains that owners of shards have placed here.
     """
 
     def __init__(self, estate: Estate, kinds: dict[str, type[Actor]], settled: Callable[[Iterable[str]], None]) -> None:
         self.held: dict[str, Holding] = {}
         self.draining = False
+        self.guests = Guests(estate, kinds)
         self._estate = estate
         self._system = estate.system
         self._endpoint = estate.endpoint
@@ -96,7 +98,8 @@ class Holdings:
                 holding.leaving = True
                 if holding.ref is not None:
                     holding.ref.kill()
-            ending, names = [holding.ref for holding in self.held.values()], tuple(self.held)
+            ending = [*(holding.ref for holding in self.held.values()), *self.guests.kill()]
+            names = tuple(self.held)
             self.held.clear()
             self._settled(names)  # what waits here goes to who has them now
             await self._wait_ended(ending)
@@ -119,6 +122,9 @@ class Holdings:
         for name in delta.names:
             self._clear(name)
         if delta.members:
+            for holding in self.held.values():
+                if holding.ref is not None and isinstance(door := holding.ref.recipient, Door):
+                    door.hear(delta)
             self._claim_all(self._view.orphans)
             self._share_out()
         else:
@@ -271,7 +277,7 @@ class Holdings:
             before = self._system.actor(holding.name)
             try:
                 if issubclass(kind, Grain):
-                    return open_shard(self._estate, holding.name, kind)
+                    return open_shard(self._estate, self.guests, holding.name, holding.token, kind)
                 return await CoreSystem.spawn(self._system, kind, *args, name=holding.name, **options)
             except NameTakenError as error:
                 if before is None or before.is_alive:
@@ -307,6 +313,8 @@ class Holdings:
         """Let all go, for other nodes to take."""
         self.draining = True
         await self._hand_over.let_all_go()
+        with trio.move_on_after(self._system.settings.actors.stop_grace):
+            await self.guests.wait_none()
 
 
 @attrs.frozen(eq=False)

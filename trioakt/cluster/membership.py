@@ -203,9 +203,8 @@ class Membership:
         self._hear(self.view.load(await self.store.list(self.view.prefix)))
 
     def _hold(self, lease: Lease) -> Holdings:
-        holdings = Holdings(
-            Estate(self.system, self._endpoint, self.store, lease, self.view, self.run_id), self.kinds, self._settled
-        )
+        estate = Estate(self.system, self._endpoint, self.store, lease, self.view, self.run_id, self.wait_until)
+        holdings = Holdings(estate, self.kinds, self._settled)
         holdings.draining = self.draining
         return holdings
 

@@ -13,8 +13,8 @@ import trio
 from msgspec.structs import replace
 
 from trioakt.cluster.insisting import insist
-from trioakt.errors import LeaseLostError, NoReplyError, UnhandledMessageError
-from trioakt.lowlevel import Ask, Failure, Recipient, check_name
+from trioakt.errors import LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
+from trioakt.lowlevel import ActorRef, Ask, Failure, Recipient, Request, check_name, message
 from trioakt.patterns.rhythm import SHORTEST, Agenda
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ _PATIENCE = (0.5, 60.0)
 """Seconds after which what has failed is tried again: at first, and at most."""
 
 
-@attrs.frozen
+@message(name="trioakt.reminder")
 class Reminder:
     """What a handler learns about the reminder in hand, as ``ctx.reminder``.
 
@@ -48,6 +48,26 @@ class Reminder:
     name: str
     id: str
     due: float
+
+
+@message(name="trioakt.reminder.keep")
+class KeepReminder(Request[None]):
+    """Asks the owner of a shard to keep a reminder of a grain that is elsewhere; see ``Context.remind``."""
+
+    identity: str
+    name: str
+    delay: float
+    body: bytes
+    """The message."""
+    every: float | None
+
+
+@message(name="trioakt.reminder.drop")
+class DropReminder(Request[bool]):
+    """Asks it to forget one."""
+
+    identity: str
+    name: str
 
 
 class ReminderFact(msgspec.Struct, frozen=True, array_like=True):
@@ -120,12 +140,11 @@ class Reminders:
 
     async def put(self, identity: str, name: str, delay: float, message: object, every: float | None) -> None:
         """Let a message come to a grain; see ``Context.remind``."""
-        if not 0 <= delay < math.inf:
-            raise ValueError(f"a delay is a finite number of seconds from 0 on, got {delay!r}")
-        if every is not None and not SHORTEST <= every < math.inf:
-            raise ValueError(f"every is a finite number of seconds from {SHORTEST} on, got {every!r}")
-        body = self._endpoint.write_args((message,))
-        fact = ReminderFact(identity, check_name(name), self._now() + delay, every or 0.0, 1, body)
+        check_reminder(name, delay, every)
+        await self._put(identity, name, delay, self._endpoint.write_args((message,)), every)
+
+    async def _put(self, identity: str, name: str, delay: float, body: bytes, every: float | None) -> None:
+        fact = ReminderFact(identity, name, self._now() + delay, every or 0.0, 1, body)
         key = self._key(identity, name)
         await self._loaded.wait()
         async with self._one_write:
@@ -151,6 +170,19 @@ class Reminders:
             self._check()
             self._drop(key)
             return True
+
+    async def obey(self, request: Ask) -> None:
+        """Do what a grain asks for that is on another node."""
+        try:
+            match request.message:
+                case KeepReminder(identity, name, delay, body, every):
+                    check_reminder(name, delay, every)
+                    await self._put(identity, name, delay, body, every)
+                    request.reply(None)
+                case wanted:
+                    request.reply(await self.forget(wanted.identity, wanted.name))
+        except (TrioaktError, ValueError) as error:
+            request.fail(error)
 
     async def _create(self, key: str, value: bytes) -> int:
         """Write a reminder anew; what an attempt that was cut off has left there makes way."""
@@ -242,6 +274,42 @@ class Reminders:
             after = replace(fact, due=fact.due + (past + 1) * fact.every, number=fact.number + 1)
             await self._store.put_guarded(entry.key, _encode(after), entry.token)
             self._keep(_Entry(entry.key, after, entry.token))
+
+
+@attrs.frozen
+class FarReminders:
+    """The reminders of a grain whose shard another node may own.
+
+    Args:
+        owner: The way to that one.
+        endpoint: Knows how messages are written down.
+    """
+
+    _owner: ActorRef[Any]
+    _endpoint: Endpoint
+
+    async def put(self, identity: str, name: str, delay: float, message: object, every: float | None) -> None:
+        """Let a message come to a grain; see ``Context.remind``."""
+        check_reminder(name, delay, every)
+        body = self._endpoint.write_args((message,))
+        await self._owner.ask(KeepReminder(identity, name, delay, body, every))
+
+    async def forget(self, identity: str, name: str) -> bool:
+        """Let a message not come any more; see ``Context.forget_reminder``."""
+        return await self._owner.ask(DropReminder(identity, name))
+
+
+def check_reminder(name: str, delay: float, every: float | None) -> None:
+    """See that a reminder is a good one.
+
+    Raises:
+        ValueError: It is none.
+    """
+    check_name(name)
+    if not 0 <= delay < math.inf:
+        raise ValueError(f"a delay is a finite number of seconds from 0 on, got {delay!r}")
+    if every is not None and not SHORTEST <= every < math.inf:
+        raise ValueError(f"every is a finite number of seconds from {SHORTEST} on, got {every!r}")
 
 
 def _encode(fact: ReminderFact) -> bytes:

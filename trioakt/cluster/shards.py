@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trioakt.cluster.reminders import Reminders
+from trioakt.cluster.guests import GuestLeft
+from trioakt.cluster.reminders import DropReminder, KeepReminder, Reminders
 from trioakt.cluster.roll import Roll
+from trioakt.cluster.stewards import Stewards
 from trioakt.errors import UnhandledMessageError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
-from trioakt.grains.shard import Shard, open_keeper
+from trioakt.grains.shard import Shard, finish, open_keeper
 from trioakt.grains.sharing import ToGrain
 from trioakt.lowlevel import (
     ActorRef,
@@ -21,24 +23,33 @@ from trioakt.lowlevel import (
     PoisonPill,
     Signal,
     Stop,
-    passes_through,
 )
 from trioakt.patterns.kinds import kind_name
 
 if TYPE_CHECKING:
     from trioakt.cluster.estate import Estate
+    from trioakt.cluster.guests import Guests
+    from trioakt.cluster.view import Delta
     from trioakt.grains.ref import GrainRecipient
 
 
-def open_shard(estate: Estate, name: str, kind: type[Grain]) -> ActorRef[Any]:
+def open_shard(estate: Estate, guests: Guests, name: str, token: int, kind: type[Grain]) -> ActorRef[Any]:
     """Open a shard that this node has come to own, and return the ref by which all nodes reach it.
+
+    Args:
+        estate: By which it is owned.
+        guests: Those of this node.
+        name: Of the shard.
+        token: Of this ownership.
+        kind: The class of its grains.
 
     Raises:
         NameTakenError: An earlier life of it has not ended yet.
         ActorStoppedError: The system is stopping.
         TypeError, ValueError: The class has a bad option.
     """
-    return ActorRef(Door(estate, name, kind))
+    stewards = None if kind.placement is None else Stewards(estate, guests, name, token, kind)
+    return ActorRef(Door(estate, name, kind, stewards))
 
 
 class Door:
@@ -48,13 +59,15 @@ class Door:
         estate: By which it is owned.
         name: Of the shard.
         kind: The class of its grains.
+        stewards: Know where the grains are, unless all of them are here.
 
     Attributes:
-        shard: The activations.
+        shard: The activations, or the stewards.
+        stewards: Know where the grains are, unless all of them are here.
         reminders: Of its grains.
     """
 
-    def __init__(self, estate: Estate, name: str, kind: type[Grain]) -> None:
+    def __init__(self, estate: Estate, name: str, kind: type[Grain], stewards: Stewards | None) -> None:
         system, text = estate.system, kind_name(kind)
 
         def ref_to(identity: str) -> GrainRef[Any]:
@@ -62,8 +75,10 @@ class Door:
             assert isinstance(ref, GrainRef)
             return ref
 
-        grains = GrainKind.of(kind, system.settings.actors)
-        shard = self.shard = Shard(system, open_keeper(system, name, self._run), grains, ref_to)
+        grains = GrainKind.of(kind, system.settings.actors) if stewards is None else stewards.kind
+        keeper = open_keeper(system, name, self._run)
+        shard = self.shard = Shard(system, keeper, grains, ref_to, named=stewards is None)
+        self.stewards = stewards
         self._system = system
         self._endpoint = estate.endpoint
         prefix = f"trioakt.grains/{estate.view.prefix.removeprefix('trioakt/')}{name}/"
@@ -77,6 +92,8 @@ class Door:
             nursery.start_soon(self.reminders.run)
             if self._roll is not None:
                 nursery.start_soon(self._roll.run)
+            if self.stewards is not None:
+                nursery.start_soon(self.stewards.run)
 
     @property
     def address(self) -> str:
@@ -90,6 +107,17 @@ class Door:
 
     def deliver(self, envelope: Envelope) -> None:
         """Hand a message to its grain; what is for none of this shard is a dead letter."""
+        match envelope.message:
+            case GuestLeft(identity) if self.stewards is not None:
+                steward = self.shard.active(identity)
+                if steward is not None:
+                    steward.deliver(envelope)
+                return
+            case KeepReminder() | DropReminder() if isinstance(envelope, Ask):
+                self.shard.keeper.own().tasks.start_soon(self.reminders.obey, envelope)
+                return
+            case _:
+                pass
         grain = self._addressee(envelope)
         if grain is None:
             if isinstance(envelope, Ask) and envelope.pending:
@@ -120,13 +148,20 @@ class Door:
         if not isinstance(routed, ToGrain):
             return None
         cell = self.shard.active(routed.identity)
-        if cell is not None:
-            return cast("GrainRef[Any]", cell.ref).grain
+        if cell is not None and isinstance(cell.ref, GrainRef):
+            return cell.ref.grain
         grain = self.shard.ref_to(routed.identity).grain
+        if self.stewards is not None:
+            self.stewards.note_origin(grain.id, routed.origin)
         return grain if grain.shard == self.shard.keeper.name else None
 
     def _astray(self) -> UnhandledMessageError:
         return UnhandledMessageError(f"{self.address} takes messages for its own grains only", self.shard.keeper.path)
+
+    def hear(self, delta: Delta) -> None:
+        """Hear of what has changed about the members."""
+        if self.stewards is not None:
+            self.stewards.hear(delta, self.shard)
 
     def signal(self, signal: Signal) -> None:
         """Pass a signal on to the parent of the grains; a pill comes after all that waits for them."""
@@ -144,12 +179,7 @@ class Door:
         while keeper.children:
             grains = tuple(keeper.children.values())
             for grain in grains:
-                try:
-                    grain.signal(PoisonPill())
-                except BaseException as error:  # its mailbox is broken
-                    if passes_through(error):
-                        raise
-                    grain.signal(Stop())
+                finish(grain)
             for grain in grains:
                 await ActorRef[Any](grain).wait_stopped()
         keeper.signal(Stop())

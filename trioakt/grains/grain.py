@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
-from typing import ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import attrs
 
@@ -12,6 +13,9 @@ from trioakt.lowlevel import Actor, Directive, Ledger, Options, RestPolicy, Sibl
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Idle
 from trioakt.supervision import OneForOne
+
+if TYPE_CHECKING:
+    from trioakt.cluster.placement import Placement
 
 Relocation = Literal["lazy", "eager"]
 """When a grain is active again after its node is lost."""
@@ -32,6 +36,8 @@ class Grain(Actor):
         passivation: When it is passivated; ``Never()`` for as long as its node lives.
         relocation: In a cluster, when the node is lost or leaves: ``"lazy"``: it is active again from its next message
             on; ``"eager"``: at once. For eager grains the store is told of each activation.
+        placement: In a cluster, on which node it is activated: by default on the one that owns its shard; otherwise as
+            the placement says, each time anew. ``Placement.local()`` is the node that the first message comes from.
         role: In a cluster: only nodes with this role have such grains.
         options: Further options as ``spawn`` takes them: ``mailbox``, ``supervision``, ``reentrancy``,
             ``init_timeout``, ``stash_capacity``, ``stop_grace``.
@@ -39,6 +45,7 @@ class Grain(Actor):
 
     passivation: ClassVar[RestPolicy] = Idle(120.0)
     relocation: ClassVar[Relocation] = "lazy"
+    placement: ClassVar[Placement | None] = None
     role: ClassVar[str] = ""
     options: ClassVar[SpawnOptions] = {}
 
@@ -65,12 +72,12 @@ class GrainKind:
 
     Attributes:
         name: Of the class, as nodes know it.
-        factory: The class.
+        factory: What makes one, such as the class.
         options: Of each of its grains.
     """
 
     name: str
-    factory: type[Grain]
+    factory: Callable[[], Actor]
     options: Options
 
     @classmethod

@@ -134,7 +134,7 @@ class GrainRecipient:
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, GrainRecipient):
             return False
-        return self.id == other.id and self.kind == other.kind and self._whereabouts.system is other._whereabouts.system
+        return self.id == other.id and self.kind == other.kind and self._whereabouts is other._whereabouts
 
     def __hash__(self) -> int:
         return self._hash

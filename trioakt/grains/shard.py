@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import attrs
 import trio
@@ -18,6 +18,8 @@ from trioakt.lowlevel import (
     ActorRef,
     Ask,
     DeadLetterReason,
+    PoisonPill,
+    Stop,
     TerminationCause,
     Watch,
     actor_failed,
@@ -80,6 +82,7 @@ class Shard:
         keeper: The parent of the grains.
         kind: Theirs.
         ref_to: Makes the ref to a grain.
+        named: Whether an activation is known by the name of its grain; not where it is one's steward.
 
     Attributes:
         system: This node's.
@@ -90,13 +93,20 @@ class Shard:
     """
 
     def __init__(
-        self, system: CoreSystem, keeper: Cell, kind: GrainKind, ref_to: Callable[[str], GrainRef[Any]]
+        self,
+        system: CoreSystem,
+        keeper: Cell,
+        kind: GrainKind,
+        ref_to: Callable[[str], GrainRef[Any]],
+        *,
+        named: bool = True,
     ) -> None:
         self.system = system
         self.kind = kind
         self.changed: Callable[[str], None] | None = None
         self.ref_to = ref_to
         self.keeper = keeper
+        self._named = named
         self._active: dict[str, Cell] = {}
         self._making: set[str] = set()
         self._waiting: dict[str, deque[Envelope]] = {}
@@ -168,18 +178,19 @@ class Shard:
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that an activation has ended, or the keeper; what has come meanwhile activates the grain anew."""
-        if not isinstance(ref, GrainRef):
+        if ref == self.keeper.ref:
             self._end()
             return
-        identity = ref.identity
+        identity = ref.identity if isinstance(ref, GrainRef) else unquote(ref.name)
         del self._active[identity]
         if self.changed is not None:
             self.changed(identity)
         for envelope in self._waiting.pop(identity, ()):
             if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
-                self.system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
+                grain = self.ref_to(identity)
+                self.system.dead_letter(envelope.message, envelope.sender, grain, DeadLetterReason.ASKER_GONE)
             else:
-                self._go_on(ref, envelope)
+                self._go_on(self.ref_to(identity), envelope)
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, {}
@@ -213,7 +224,9 @@ class Shard:
         self._making.add(identity)
         try:
             with arrived(None):  # the task that begins here outlives the message that has come
-                cell = self._active[identity] = begin(self.keeper, kind.factory, (), name, kind.options, ref)
+                cell = self._active[identity] = begin(
+                    self.keeper, kind.factory, (), name, kind.options, ref if self._named else None
+                )
         except ActorError as error:
             for envelope in self._waiting.pop(identity, ()):
                 refuse(self.system, ref, envelope, error)
@@ -234,6 +247,16 @@ class Shard:
             path = self.ref_to(identity).path
             raise MailboxFullError(f"too much waits for {path} to be activated again", path)
         waiting.append(envelope)
+
+
+def finish(cell: Cell) -> None:
+    """Let an activation finish what waits for it, then stop."""
+    try:
+        cell.signal(PoisonPill())
+    except BaseException as error:  # its mailbox is broken
+        if passes_through(error):
+            raise
+        cell.signal(Stop())
 
 
 def refuse(system: CoreSystem, ref: GrainRef[Any], envelope: Envelope, error: ActorError) -> None:

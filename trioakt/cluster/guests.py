@@ -1,0 +1,343 @@
+"""Guests: grains that are active on this node at the wish of the owner of their shard, which may be another node.
+
+The owner is the only one who decides where a grain is; what it sends carries its token. Whoever comes to own a shard
+clears all nodes of the guests of owners before, and from then on these take nothing from those owners.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from contextlib import suppress
+from itertools import count
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import attrs
+import trio
+
+from trioakt.cluster.reminders import Alarm, Reminder
+from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
+from trioakt.grains.grain import Grain, GrainKind
+from trioakt.grains.ref import GrainRef
+from trioakt.grains.shard import Shard, finish, open_keeper
+from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Kill, message
+from trioakt.patterns.kinds import kind_name
+from trioakt.patterns.rhythm import Agenda
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trioakt.cluster.estate import Estate
+    from trioakt.grains.ref import GrainRecipient
+    from trioakt.lowlevel import Actor, Cell, Signal
+
+KEEPERS = "$guests."
+"""With what the names of those begin whose children guests are."""
+LOSSES = 20
+"""Bits of a token that tell how many nodes the owner of a shard has seen leaving; the rest is the owner's own."""
+_AGAIN = 5.0
+"""Seconds after which the owner of a shard is told again that a guest has ended, until it has taken note."""
+
+
+@message(name="trioakt.guest")
+class ToGuest:
+    """A message on its way from the owner of a shard to where the grain is."""
+
+    shard: str
+    token: int
+    """Under which the grain is placed."""
+    identity: str
+    message: Any
+    reminder: Reminder | None = None
+
+
+@message(name="trioakt.guest.left")
+class GuestLeft:
+    """Tells the owner of a shard that an activation has ended."""
+
+    identity: str
+
+
+@message(name="trioakt.guest.awake")
+class Awake:
+    """Lets a guest be active, without a message."""
+
+
+class Guests:
+    """The guests of one incarnation of a node.
+
+    Args:
+        estate: By which it is a member.
+        kinds: The classes that may be placed here, by name.
+
+    Attributes:
+        placed: How many grains the shards of this node have placed on each node.
+        turns: Counts the grains that they have placed.
+    """
+
+    def __init__(self, estate: Estate, kinds: Mapping[str, type[Actor]]) -> None:
+        self.placed: Counter[str] = Counter()
+        self.turns = count()
+        self._estate = estate
+        self._kinds = kinds
+        self._lobbies: dict[str, Lobby] = {}
+        self._owners: dict[str, int] = {}
+
+    def active(self, grain: GrainRecipient) -> Cell | None:
+        """Return the activation of a grain here."""
+        lobby = self._lobbies.get(grain.kind)
+        return None if lobby is None else lobby.shard.active(grain.id)
+
+    def token_of(self, path: str) -> int:
+        """Return the fencing token of a guest, or of an actor below it.
+
+        Raises:
+            LeaseLostError: It is none of this incarnation.
+        """
+        keeper, _, below = path.removeprefix(f"{self._estate.system.user.path}/").partition("/")
+        lobby = self._lobbies.get(keeper.removeprefix(KEEPERS))
+        token = None if lobby is None else lobby.token_of(unquote(below.partition("/")[0]))
+        if token is None:
+            raise LeaseLostError(f"{path} is not owned by this node any more")
+        return token
+
+    def is_owner(self, shard: str, token: int) -> bool:
+        """Return whether a token is of the owner of a shard that was here last."""
+        return self._owners.get(shard) == token >> LOSSES
+
+    async def answer(self, question: str) -> str:
+        """Answer the owner of a shard: ``RUN VERB SHARD TOKEN IDENTITY``, which asks an incarnation of a node.
+
+        * ``clear``: guests of owners before are not there any more; the ref of the lobby.
+        * ``release``: ``yes``, when a grain is not active, and will not be before the owner sends something.
+        * ``dismiss``: ``yes``, likewise, after it has handled what waits for it.
+        * ``find``: the ref of the activation; empty if there is none.
+
+        Raises:
+            LeaseLostError: The asker is an owner of the past, or another incarnation is meant.
+        """
+        run, verb, shard, token, identity = question.split(" ", 4)
+        kind = shard.split(".", 2)[2]
+        before = self._owners.get(shard, 0)
+        if run != self._estate.run or int(token) < before or kind not in self._kinds:
+            raise LeaseLostError(f"{self._estate.run} has no guests of {shard} for the owner {token} of {run}")
+        if verb == "clear":
+            self._owners[shard] = int(token)
+            lobby = await self._open(kind)
+            await lobby.clear(shard, int(token))
+            return self._estate.endpoint.name_of(ActorRef(lobby))
+        lobby = self._lobbies[kind]
+        match verb:
+            case "release":
+                return "yes" if lobby.release(identity) else ""
+            case "dismiss":
+                await lobby.dismiss(identity)
+                return "yes"
+            case _:
+                cell = lobby.shard.active(identity)
+                return "" if cell is None else self._estate.endpoint.name_of(ActorRef(cell))
+
+    async def _open(self, kind: str) -> Lobby:
+        """Return the lobby of a class; one whose keeper somebody has stopped is opened anew."""
+        factory = self._kinds[kind]
+        assert issubclass(factory, Grain)
+        while True:
+            lobby = self._lobbies.get(kind)
+            if lobby is not None and lobby.is_alive:
+                return lobby
+            try:
+                lobby = self._lobbies[kind] = Lobby(self, self._estate, factory)
+            except NameTakenError:  # of an incarnation before
+                before = self._estate.system.actor(f"/user/{KEEPERS}{kind}")
+                if before is not None:
+                    await before.wait_stopped()
+            else:
+                return lobby
+
+    async def wait_none(self) -> None:
+        """Return when no guest is left."""
+        for lobby in self._lobbies.values():
+            while lobby.shard.keeper.children:
+                for guest in tuple(lobby.shard.keeper.children.values()):
+                    await ActorRef[Any](guest).wait_stopped()
+
+    def kill(self) -> list[ActorRef[Any]]:
+        """End all at once; return what is to have ended then."""
+        keepers = [ActorRef[Any](lobby.shard.keeper) for lobby in self._lobbies.values()]
+        for keeper in keepers:
+            keeper.kill()
+        return keepers
+
+
+class Lobby:
+    """The recipient of what comes to the guests of one class.
+
+    Args:
+        guests: Those of this node.
+        estate: Of this node.
+        kind: The class.
+
+    Attributes:
+        shard: The activations.
+    """
+
+    def __init__(self, guests: Guests, estate: Estate, kind: type[Grain]) -> None:
+        system, text = estate.system, kind_name(kind)
+
+        def ref_to(identity: str) -> GrainRef[Any]:
+            ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
+            assert isinstance(ref, GrainRef)
+            return ref
+
+        grains = GrainKind.of(kind, system.settings.actors)
+        self.shard = Shard(system, open_keeper(system, KEEPERS + text, self._run), grains, ref_to)
+        self.shard.changed = self._note
+        self._guests = guests
+        self._estate = estate
+        self._stays: dict[str, _Stay] = {}
+        self._by_shard: dict[str, set[str]] = {}
+        self._left: Agenda[str] = Agenda()
+        self._wake = trio.Event()
+
+    def token_of(self, identity: str) -> int | None:
+        """Return the token under which a grain was placed here."""
+        stay = self._stays.get(identity)
+        return None if stay is None else stay.token
+
+    # ------------------------------------------------------------------------- messages
+
+    @property
+    def address(self) -> str:
+        """The address."""
+        return self.shard.keeper.address
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes messages."""
+        return self.shard.keeper.is_alive
+
+    def deliver(self, envelope: Envelope) -> None:
+        """Hand a message to its guest; what comes from an owner of the past is a dead letter."""
+        routed = envelope.message
+        if not isinstance(routed, ToGuest) or not self._guests.is_owner(routed.shard, routed.token):
+            self._refuse(envelope)
+            return
+        identity, grain = routed.identity, self.shard.ref_to(routed.identity).grain
+        self._keep(identity, _Stay(routed.shard, routed.token))
+        if isinstance(routed.message, Awake):
+            self.shard.wake(identity)
+            return
+        envelope.message = routed.message
+        if isinstance(envelope, Ask):
+            self._estate.endpoint.check_circle(envelope, grain)
+            envelope.target = grain
+        if routed.reminder is not None and isinstance(envelope, Ask):
+            self.shard.keeper.own().tasks.start_soon(self._remind, envelope, routed.reminder, grain)
+        else:
+            self.shard.deliver(identity, envelope)
+
+    async def send(self, envelope: Envelope) -> None:
+        """Take a message in; senders wait for the owner's steward, not for the guest."""
+        self.deliver(envelope)
+        await trio.lowlevel.checkpoint()
+
+    def signal(self, signal: Signal) -> None:
+        """Pass a signal on to the parent of the guests."""
+        self.shard.keeper.signal(signal)
+
+    async def _remind(self, told: Ask, reminder: Reminder, grain: GrainRecipient) -> None:
+        """Let a reminder come to a guest; how that ends is the answer."""
+        alarm = Alarm(told.message, reminder, grain)
+        try:
+            self.shard.deliver(grain.id, alarm)
+            await alarm.wait()
+        except Exception as error:  # of the grain, or of its mailbox
+            told.fail(error)
+        else:
+            told.reply(None)
+
+    def _refuse(self, envelope: Envelope) -> None:
+        path = self.shard.keeper.path
+        if isinstance(envelope, Ask) and envelope.pending:
+            envelope.fail(ActorStoppedError(f"{path} takes messages from the present owners of its shards only", path))
+        routed = envelope.message
+        lost = routed.message if isinstance(routed, ToGuest) else routed
+        self._estate.system.dead_letter(lost, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
+
+    # ---------------------------------------------------------------- what owners are told
+
+    async def _run(self) -> None:
+        """Be the task of the keeper: tell owners which of their guests have ended, until they have taken note."""
+        await self.shard.go_on()
+        while True:
+            self._wake = trio.Event()
+            now = trio.current_time()
+            for _, identity in self._left.take(now):
+                self._tell(identity)
+                self._left.put(identity, now + _AGAIN)
+            with trio.move_on_at(self._left.next_at):
+                await self._wake.wait()
+
+    def _note(self, identity: str) -> None:
+        """Hear that a guest is active, or has ended; the shard calls this."""
+        if self.shard.active(identity) is None:
+            self._left.put(identity, -math.inf)
+            self._wake.set()
+        else:
+            self._left.discard(identity)
+
+    def _tell(self, identity: str) -> None:
+        owner = self._estate.view.owners.get(self._stays[identity].shard)
+        if owner is not None and owner.fact.ref:
+            with suppress(MailboxFullError):  # the link has more to do: next time
+                self._estate.endpoint.ref_of(owner.fact.ref).tell(GuestLeft(identity))
+
+    # ------------------------------------------------------------------- what owners want
+
+    def release(self, identity: str) -> bool:
+        """Forget a grain that is not active; return whether that is so."""
+        if self.shard.active(identity) is not None:
+            return False
+        self._forget(identity)
+        return True
+
+    async def dismiss(self, identity: str) -> None:
+        """Forget a grain, after it has handled what waits for it."""
+        while (cell := self.shard.active(identity)) is not None:
+            finish(cell)
+            await ActorRef[Any](cell).wait_stopped()
+        self._forget(identity)
+
+    async def clear(self, shard: str, owner: int) -> None:
+        """Forget the guests of owners before; what they have not handled after the grace period is cut off."""
+        past = [each for each in self._by_shard.get(shard, ()) if self._stays[each].token >> LOSSES < owner]
+        async with trio.open_nursery() as nursery:
+            for identity in past:
+                nursery.start_soon(self._evict, identity)
+
+    async def _evict(self, identity: str) -> None:
+        with trio.move_on_after(self._estate.system.settings.actors.stop_grace) as grace:
+            await self.dismiss(identity)
+        if grace.cancelled_caught:
+            self.shard.signal(identity, Kill())
+            await self.dismiss(identity)
+
+    def _keep(self, identity: str, stay: _Stay) -> None:
+        if identity not in self._stays:
+            self._stays[identity] = stay
+            self._by_shard.setdefault(stay.shard, set()).add(identity)
+
+    def _forget(self, identity: str) -> None:
+        stay = self._stays.pop(identity, None)
+        if stay is not None:
+            self._by_shard[stay.shard].discard(identity)
+            self._left.discard(identity)
+
+
+@attrs.frozen
+class _Stay:
+    """Why a grain is here."""
+
+    shard: str
+    token: int

@@ -1,0 +1,323 @@
+"""Stewards: at the owner of a shard, they know where its grains are when these are placed on other nodes.
+
+Each such grain has a steward, an actor that passes on what comes. Where the grain is, is decided when the first message
+comes, and is not changed before that node has said that the grain is not active there any more, or is gone itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+import attrs
+import trio
+
+from trioakt.cluster.guests import LOSSES, Awake, GuestLeft, ToGuest
+from trioakt.cluster.placement import Placement, Placing
+from trioakt.cluster.view import fit
+from trioakt.errors import TrioaktError
+from trioakt.grains.grain import Contained, Grain, GrainKind
+from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Recipient, message
+from trioakt.patterns.kinds import kind_name
+from trioakt.patterns.passivation import Never
+from trioakt.patterns.telling import deliver_or_lose
+from trioakt.supervision import OneForOne
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trioakt.cluster.estate import Estate
+    from trioakt.cluster.guests import Guests
+    from trioakt.cluster.member import Member
+    from trioakt.cluster.view import Delta
+    from trioakt.grains.shard import Shard
+    from trioakt.lowlevel import CoreContext
+
+_log = logging.getLogger("trioakt")
+
+_PAUSE = 0.25
+"""Seconds after which a node that has not answered is asked again."""
+
+
+@message(name="trioakt.steward.find")
+class Find:
+    """Asks a steward for the present activation."""
+
+
+class Search(Ask):
+    """Such a request, which is no loss when the steward ends first."""
+
+    __slots__ = ()
+
+    lapses = True
+
+    def __init__(self, steward: Recipient) -> None:
+        super().__init__(Find(), None, None, math.inf, steward)
+
+
+@message(name="trioakt.steward.move")
+class Move:
+    """Lets a steward find another node for its grain."""
+
+
+@attrs.frozen
+class Lodging:
+    """Where a grain is.
+
+    Attributes:
+        member: The node, in one incarnation.
+        lobby: Takes its messages there.
+        token: Under which it was placed.
+    """
+
+    member: Member
+    lobby: ActorRef[Any]
+    token: int
+
+
+class Stewards:
+    """What the stewards of one shard share.
+
+    Args:
+        estate: By which the shard is owned.
+        guests: Those of this node.
+        name: Of the shard.
+        owner: The token of this ownership.
+        kind: The class of the grains.
+
+    Attributes:
+        kind: As what stewards are activated in the shard.
+    """
+
+    def __init__(self, estate: Estate, guests: Guests, name: str, owner: int, kind: type[Grain]) -> None:
+        actors = estate.system.settings.actors
+        contained = Contained(OneForOne())
+        options = attrs.evolve(actors, passivation=Never(), supervision=contained, init_timeout=math.inf)
+        self.kind = GrainKind(kind_name(kind), lambda: Steward(self), options)
+        self._grain = kind
+        self._placement = kind.placement or Placement.local()
+        self._estate = estate
+        self._view = estate.view
+        self._guests = guests
+        self._name = name
+        self._owner = owner
+        self._losses = 0
+        self._lobbies: dict[str, ActorRef[Any]] = {}
+        self._lodgings: dict[str, Lodging] = {}
+        self._origins: dict[str, str] = {}
+        self._cleared = trio.Event()
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether grains are active again at once when their node is lost."""
+        return self._grain.relocation == "eager"
+
+    def note_origin(self, identity: str, node: str) -> None:
+        """Hear from which node a message comes."""
+        if node and identity not in self._lodgings:
+            self._origins.setdefault(identity, node)
+
+    # ---------------------------------------------------------------- owners of the past
+
+    async def run(self) -> None:
+        """Have all nodes cleared of the guests of owners before, and only then let stewards go to work.
+
+        All that such an owner could send to are members by the time this node has taken the shard over; one that does
+        not answer is waited for until it does, or is no member any more.
+        """
+        await self._estate.wait_until(lambda: self._view.revision >= self._owner)
+        async with trio.open_nursery() as nursery:
+            for member in tuple(self._view.members.values()):
+                if self.kind.name in member.kinds:
+                    nursery.start_soon(self._clear, member)
+        self._cleared.set()
+
+    async def wait_cleared(self) -> None:
+        """Wait until no guest of an owner before is left."""
+        await self._cleared.wait()
+
+    async def _clear(self, member: Member) -> None:
+        while self._is_there(member):
+            if await self._lobby(member) is not None:
+                return
+            await trio.sleep(_PAUSE)
+
+    async def _lobby(self, member: Member) -> ActorRef[Any] | None:
+        """Return what takes messages for guests at a member, if that can be known now."""
+        lobby = self._lobbies.get(member.run)
+        if lobby is None or not lobby.is_alive:
+            try:
+                lobby = self._estate.endpoint.ref_of(await self._inquire(member, "clear"))
+            except TrioaktError as error:
+                _log.info("%s takes no %s at the moment: %s", member.node, self.kind.name, error)
+                return None
+            self._lobbies[member.run] = lobby
+        return lobby
+
+    async def _inquire(self, member: Member, verb: str, identity: str = "") -> str:
+        question = f"{member.run} {verb} {self._name} {self._owner} {identity}"
+        if member.run == self._estate.run:
+            return await self._guests.answer(question)
+        return await self._estate.endpoint.inquire(Address.parse(member.address).node, "guest", question)
+
+    def _is_there(self, member: Member) -> bool:
+        present = self._view.members.get(member.node)
+        return present is not None and present.incarnation == member.incarnation
+
+    # ------------------------------------------------------------------- what stewards do
+
+    async def lodge(self, identity: str) -> Lodging:
+        """Return where a grain is; if it is nowhere, find a place for it."""
+        while True:
+            lodging = self._lodgings.get(identity)
+            if lodging is not None and not self._is_there(lodging.member):
+                self._drop(identity)
+                lodging = None
+            if lodging is None:
+                lodging = await self._place(identity)
+            elif not lodging.lobby.is_alive:  # and so none of its guests is
+                lodging = await self._settle(identity, lodging.member)
+            if lodging is not None:
+                self._estate.lease.check()
+                return lodging
+            await trio.sleep(_PAUSE)
+
+    async def _place(self, identity: str) -> Lodging | None:
+        origin = self._origins.get(identity) or self._estate.run.rpartition("/")[0]
+        left = fit(self._view.members.values(), self.kind.name, self._placement.role)
+        while left:
+            rng, turn = self._estate.system.settings.rng, next(self._guests.turns)
+            placing = Placing(left, origin, self._guests.placed, rng, turn)
+            chosen = self._placement.choose(placing) or self._fallback(left)
+            lodging = await self._settle(identity, chosen)
+            if lodging is not None:
+                return lodging
+            left.remove(chosen)
+        return None
+
+    def _fallback(self, fitting: Iterable[Member]) -> Member:
+        """Return this node, or else the oldest that fits, where a grain cannot be on the node that wants it."""
+        return min(fitting, key=lambda member: (member.run != self._estate.run, member.incarnation))
+
+    async def _settle(self, identity: str, member: Member) -> Lodging | None:
+        lobby = await self._lobby(member)
+        if lobby is None or not self._is_there(member):
+            return None
+        if identity not in self._lodgings:
+            self._guests.placed[member.node] += 1
+        lodging = self._lodgings[identity] = Lodging(member, lobby, (self._owner << LOSSES) + self._losses)
+        self._origins.pop(identity, None)
+        return lodging
+
+    def _drop(self, identity: str) -> None:
+        lodging = self._lodgings.pop(identity, None)
+        if lodging is not None:
+            self._guests.placed[lodging.member.node] -= 1
+
+    def pass_on(self, identity: str, lodging: Lodging, envelope: Any) -> None:
+        """Send a message to where its grain is."""
+        reminder = getattr(envelope, "reminder", None)
+        envelope.message = ToGuest(self._name, lodging.token, identity, envelope.message, reminder)
+        if isinstance(envelope, Ask):
+            envelope.pass_on(lodging.lobby.recipient)
+        deliver_or_lose(self._estate.system, lodging.lobby, envelope)
+
+    def wake(self, identity: str, lodging: Lodging) -> None:
+        """Let a grain be active, without a message."""
+        lodging.lobby.tell(ToGuest(self._name, lodging.token, identity, Awake()))
+
+    async def find(self, identity: str) -> ActorRef[Any] | None:
+        """Return the activation of a grain, wherever it is.
+
+        Raises:
+            NodeUnreachableError: Its node has not answered.
+            LeaseLostError: That one has lost its lease, or this one has.
+        """
+        lodging = self._lodgings.get(identity)
+        if lodging is None or not self._is_there(lodging.member):
+            return None
+        text = await self._inquire(lodging.member, "find", identity)
+        return self._estate.endpoint.ref_of(text) if text else None
+
+    async def leave(self, identity: str, verb: str) -> bool:
+        """Forget where a grain is, as it is not active there any more; return whether that is so.
+
+        Args:
+            identity: Which.
+            verb: ``release`` if it is not active at this moment, ``dismiss`` to let it finish and end.
+        """
+        lodging = self._lodgings.get(identity)
+        if lodging is not None and self._is_there(lodging.member):
+            try:
+                if not await self._inquire(lodging.member, verb, identity):
+                    return False
+            except TrioaktError as error:
+                _log.info("whether %s has ended on %s is not known yet: %s", identity, lodging.member.node, error)
+                return False
+        self._drop(identity)
+        return True
+
+    # ----------------------------------------------------------------------- what happens
+
+    def hear(self, delta: Delta, shard: Shard) -> None:
+        """Hear of members that have gone or drain: their guests are to be elsewhere."""
+        self._losses += len(delta.left)
+        for identity, lodging in tuple(self._lodgings.items()):
+            present = self._view.members.get(lodging.member.node)
+            steward = shard.active(identity)
+            if not self._is_there(lodging.member):
+                self._drop(identity)
+                if steward is not None:
+                    ActorRef[Any](steward).tell(Move() if self.is_eager else GuestLeft(identity))
+            elif present is not None and steward is not None and present.draining and not lodging.member.draining:
+                self._lodgings[identity] = attrs.evolve(lodging, member=present)
+                ActorRef[Any](steward).tell(Move())
+
+
+class Steward(Actor):
+    """Passes on what comes for one grain.
+
+    Args:
+        stewards: Those of its shard.
+    """
+
+    def __init__(self, stewards: Stewards) -> None:
+        self._stewards = stewards
+        self._identity: str
+
+    async def pre_start(self, ctx: CoreContext) -> None:
+        """Begin when no owner before can have the grain active anywhere."""
+        self._identity = unquote(ctx.self.name)
+        await self._stewards.wait_cleared()
+        if self._stewards.is_eager:
+            await self._wake()
+
+    async def receive(self, ctx: CoreContext, msg: object) -> None:
+        """Pass a message on; see where the grain is when something has happened to its node."""
+        match msg:
+            case Find():
+                await self._find(ctx)
+            case GuestLeft():
+                if await self._stewards.leave(self._identity, "release") and not ctx.self.statistics().depth:
+                    ctx.stop()
+            case Move():
+                if await self._stewards.leave(self._identity, "dismiss") and self._stewards.is_eager:
+                    await self._wake()
+            case _:
+                lodging = await self._stewards.lodge(self._identity)
+                self._stewards.pass_on(self._identity, lodging, ctx.envelope)
+
+    async def post_stop(self, ctx: CoreContext) -> None:
+        """Let the grain finish what waits for it; where that is not known in time, the next steward goes on there."""
+        await self._stewards.leave(self._identity, "dismiss")
+
+    async def _wake(self) -> None:
+        self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
+
+    async def _find(self, ctx: CoreContext) -> None:
+        try:
+            ctx.reply(await self._stewards.find(self._identity))
+        except TrioaktError as error:
+            ctx.reply_to.fail(error)
