@@ -37,8 +37,9 @@ from trioakt.cluster.events import (
 from trioakt.cluster.member import Member
 from trioakt.cluster.memory import MemoryStore
 from trioakt.cluster.placement import Placement
-from trioakt.cluster.settings import Cluster
+from trioakt.cluster.settings import Cluster, Datacenter
 from trioakt.context import Context
+from trioakt.datacenter.info import DatacenterChanged, DatacenterInfo, DatacenterState
 from trioakt.errors import (
     ActorError,
     ActorFailedError,
@@ -48,6 +49,7 @@ from trioakt.errors import (
     ClusterError,
     CodecError,
     ConnectionLostError,
+    DatacenterError,
     DeliveryError,
     FencedError,
     JournalDamagedError,
@@ -135,6 +137,11 @@ __all__ = [
     "ConnectionLostError",
     "ConsistentHash",
     "Context",
+    "Datacenter",
+    "DatacenterChanged",
+    "DatacenterError",
+    "DatacenterInfo",
+    "DatacenterState",
     "DeadLetter",
     "DeadLetterReason",
     "DeliveryError",

@@ -44,7 +44,8 @@ def _demo(parser: argparse.ArgumentParser, directory: Path | None, nodes: int | 
 
 def _answer(store: str, system: str, cluster: str, action: str, argument: str) -> int:
     try:
-        console = import_module("trioakt.cluster.console")  # it needs the extra of the store
+        floor = "datacenter" if action == "datacenters" else "cluster"
+        console = import_module(f"trioakt.{floor}.console")  # it needs the extra of the store
         shown = console.answer(store, system, cluster, action, argument)
     except LookupError as error:
         print(f"trioakt: {error.args[0]}", file=sys.stderr)
@@ -80,6 +81,7 @@ def _add_cluster(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(title="actions", dest="action", required=True)
     actions.add_parser("members", help="list the nodes, the oldest first")
     actions.add_parser("singletons", help="list the singletons and their owners")
+    actions.add_parser("datacenters", help="list the datacenters, when the store is their directory")
     drain = actions.add_parser("drain", help="let a node hand over what it owns and take nothing on")
     drain.add_argument("argument", metavar="NODE")
     locate = actions.add_parser("locate", help="show who owns a name")

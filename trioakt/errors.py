@@ -33,7 +33,8 @@
         ├── NodeUnreachableError
         ├── NoQuorumError
         ├── PlacementError
-        └── LeaseLostError
+        ├── LeaseLostError
+        └── DatacenterError        another datacenter cannot be looked into
 
 Misuse of the library stays ``TypeError``, ``ValueError`` or ``RuntimeError``.
 """
@@ -237,3 +238,7 @@ class PlacementError(ClusterError):
 
 class LeaseLostError(ClusterError):
     """The lease that proved ownership is gone."""
+
+
+class DatacenterError(ClusterError):
+    """Another datacenter cannot be looked into now: it is unknown or inactive, or nothing is heard of any."""

@@ -14,6 +14,7 @@ from trioakt._core.events import ActorRestarted, DeadLetterReason, Event, EventS
 from trioakt._core.instrument import Instrument, arrived
 from trioakt._core.mailbox import Mailbox, Unbounded, UnboundedQueue
 from trioakt._core.message import (
+    Carrier,
     Envelope,
     MessageInfo,
     Notice,
@@ -45,6 +46,7 @@ __all__ = [
     "Address",
     "Ask",
     "AskOutcome",
+    "Carrier",
     "Cell",
     "CoreContext",
     "CoreSystem",

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from trioakt.cluster.node import ClusterNode
+    from trioakt.datacenter.abroad import Abroad
     from trioakt.remote.endpoint import Endpoint
 
 Ts = TypeVarTuple("Ts")
@@ -112,6 +113,10 @@ class ActorSystem(CoreSystem, PatternSpawner):
         self._is_open = False
         if cluster is not None:
             self._cluster = import_module("trioakt.cluster.opening").cluster_node(self, cluster, self._endpoint)
+            if cluster.datacenter is not None:
+                import_module("trioakt.datacenter.opening").join(
+                    self, self._cluster, cluster.datacenter, self._endpoint
+                )
 
     @property
     def is_open(self) -> bool:
@@ -194,7 +199,8 @@ class ActorSystem(CoreSystem, PatternSpawner):
 
         With an address, the node must have registered the class, and the ref is that of the actor there. With a
         placement, the actor gets a name of the whole cluster: it is durable before this returns, each node finds it
-        with ``locate``, and when its node is lost another one starts the actor anew. The ref means the name.
+        with ``locate``, and when its node is lost another one starts the actor anew. The ref means the name. Where the
+        placement names another datacenter, a node there does all this in its own cluster.
 
         Args:
             where: The address of the node, ``trioakt://bank@10.0.0.5:4041``, or a ``Placement``.
@@ -210,6 +216,8 @@ class ActorSystem(CoreSystem, PatternSpawner):
             PlacementError: No live member can take it.
             NoQuorumError: The store cannot be reached; whether it was started is not known.
             LeaseLostError: This node is no member of its cluster now.
+            DatacenterError: The other datacenter takes nothing new, or as ``grain``.
+            ConnectionLostError: The link to the other datacenter was lost: the actor may have been started.
             NodeUnreachableError, ValueError, RuntimeError: As ``resolve``.
             CodecError: An argument cannot travel.
         """
@@ -229,9 +237,15 @@ class ActorSystem(CoreSystem, PatternSpawner):
     ) -> ActorRef[Any]:
         if name is None:
             raise TypeError("an actor of the cluster needs a name=")
-        return await self.cluster.spawn(kind, args, name, placement=placement, relocate=relocate, options=options)
+        there = self._abroad(placement.datacenter, placing=True)
+        spawn = self.cluster.spawn if there is None else there.spawn
+        return await spawn(kind, args, name, placement=placement, relocate=relocate, options=options)
 
-    def grain(self, kind: type[Grain], identity: str) -> GrainRef[Any]:
+    def _abroad(self, datacenter: str, *, placing: bool = False) -> Abroad | None:
+        """Return the way into another datacenter; ``None`` if it is the one that this node is in."""
+        return self.cluster.datacenter_federation().abroad(datacenter, placing=placing) if datacenter else None
+
+    def grain(self, kind: type[Grain], identity: str, *, datacenter: str = "") -> GrainRef[Any]:
         """Return the ref to a grain; nothing is started until the first message.
 
         In a cluster, sending to it raises ``PlacementError`` when no live member takes such grains.
@@ -239,11 +253,17 @@ class ActorSystem(CoreSystem, PatternSpawner):
         Args:
             kind: Its class.
             identity: Who it is: any text of at most 255 characters.
+            datacenter: In which one, where there are several: the same identity in two of them is two grains.
 
         Raises:
             TypeError: It is no class of grains, or has a bad option; or the identity is no text.
             ValueError: The identity is empty or too long, or an option is out of range.
+            DatacenterError: That datacenter is unknown or inactive, or nothing has been heard of any for too long.
+            RuntimeError: With ``datacenter``: this system's cluster is none of several.
         """
+        there = self._abroad(datacenter)
+        if there is not None:
+            return there.grains.ref_to(kind, identity)
         grains = self.service(LocalGrains) if self._cluster is None else self._cluster.grains
         return grains.ref_to(kind, identity)
 
@@ -308,13 +328,22 @@ class ActorSystem(CoreSystem, PatternSpawner):
         """
         return await self.cluster.spawn_singleton(kind, args, name, role)
 
-    async def locate(self, name: str) -> ActorRef[Any] | None:
+    async def locate(self, name: str, *, datacenter: str = "") -> ActorRef[Any] | None:
         """Return the ref of the actor that has a name of the cluster, on whichever node; it outlives relocation.
+
+        Args:
+            name: Which.
+            datacenter: In which one, where there are several; by default in that of this node.
 
         Raises:
             NoQuorumError: This node has not heard of the name, and the store cannot be reached.
-            ValueError, RuntimeError: It is no name, or this system has no ``cluster=``.
+            NodeUnreachableError: No node of the other datacenter can be reached.
+            DatacenterError: As ``grain``.
+            ValueError, RuntimeError: It is no name, or this system has no ``cluster=``, or as ``grain``.
         """
+        there = self._abroad(datacenter)
+        if there is not None:
+            return await there.directory.locate(name)
         return await self.cluster.locate(name)
 
     def open_process_node(
@@ -355,6 +384,8 @@ class ActorSystem(CoreSystem, PatternSpawner):
 
     async def _open(self) -> None:
         await super()._open()
+        if self._cluster is not None and self._cluster.federation is not None:
+            await self.nursery.start(self._cluster.federation.run)  # first, as messages may have to do with it
         if self._endpoint is not None:
             await self.nursery.start(self._endpoint.run)
         if self._cluster is not None:

@@ -45,10 +45,12 @@ def text(data: bytes | str) -> str:
 class Member:
     """One process of etcd."""
 
-    def __init__(self, folder: Path, client: int, peer: int, options: Iterable[str], tls: Tls | None) -> None:
+    def __init__(
+        self, folder: Path, client: int, peer: int, options: Iterable[str], tls: Tls | None, host: str = "127.0.0.1"
+    ) -> None:
         self.name = f"member-{client}"
         self.peer = f"http://127.0.0.1:{peer}"
-        self.address = f"127.0.0.1:{client}"
+        self.address = f"{host}:{client}"
         self._url = f"{'https' if tls else 'http'}://{self.address}"
         self._options = [f"--data-dir={folder / self.name}", *options]
         if tls:
@@ -168,12 +170,14 @@ def free_ports(number: int) -> list[int]:
 
 
 @asynccontextmanager
-async def etcd(folder: Path, size: int = 1, *options: str, tls: Tls | None = None) -> AsyncGenerator[Etcd]:
-    """Run a cluster for as long as the block lasts."""
+async def etcd(
+    folder: Path, size: int = 1, *options: str, tls: Tls | None = None, host: str = "127.0.0.1"
+) -> AsyncGenerator[Etcd]:
+    """Run a cluster for as long as the block lasts, at an address of this machine."""
     options = (*(TICKS if size > 1 else ALONE), *options)
     ports = free_ports(2 * size)
     pairs = zip(ports[:size], ports[size:], strict=True)
-    cluster = Etcd([Member(folder, client, peer, options, tls) for client, peer in pairs])
+    cluster = Etcd([Member(folder, client, peer, options, tls, host) for client, peer in pairs])
     try:
         await cluster.start(*cluster.members)
         if tls is None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from random import Random
 from typing import Any
 
 import trio
 
-from trioakt import Actor, ActorSystem, Cluster, Context, Remote, Request, message
+from trioakt import Actor, ActorSystem, Cluster, Context, Datacenter, Remote, Request, message
 from trioakt.cluster.memory import MemoryStore
 from trioakt.remote.memory import MemoryNetwork
 
@@ -60,6 +60,8 @@ class Town:
     def __init__(self, nursery: trio.Nursery) -> None:
         self.network = MemoryNetwork(Random(0))
         self.store = MemoryStore()
+        self.datacenter: Callable[[str], Datacenter] | None = None
+        """Makes what a node says about its datacenter, if there are several."""
         self._nursery = nursery
         self._scopes: dict[ActorSystem, trio.CancelScope] = {}
         self._ended: dict[ActorSystem, trio.Event] = {}
@@ -69,7 +71,14 @@ class Town:
     ) -> ActorSystem:
         """Start a node, which is a member when this returns."""
         remote = Remote(f"mem://{node}:1", node=node, transport=self.network.transport(node))
-        cluster = Cluster(self.store.view(node), roles=roles, kinds=kinds, grains=grains, lease_ttl=TTL)
+        cluster = Cluster(
+            self.store.view(node),
+            roles=roles,
+            kinds=kinds,
+            grains=grains,
+            lease_ttl=TTL,
+            datacenter=None if self.datacenter is None else self.datacenter(node),
+        )
         system = ActorSystem("town", remote=remote, cluster=cluster, **options)
         await self._nursery.start(self._run, system)
         return system

@@ -14,7 +14,7 @@ import trio
 
 from tests.cluster.nodes import Add, Counter, Who
 from tests.remote.conftest import nng_has_closed, nng_has_started
-from trioakt import ActorRef, ActorSystem, Cluster, Remote
+from trioakt import ActorRef, ActorSystem, Cluster, Datacenter, Remote
 
 __all__ = ["nng_has_closed", "nng_has_started"]
 
@@ -38,9 +38,10 @@ async def lines(store: str, *arguments: str) -> list[list[str]]:
     return [line.split() for line in done.stdout.splitlines()]
 
 
-def system_of(store: str, node: str, roles: Iterable[str] = ()) -> ActorSystem:
+def system_of(store: str, node: str, roles: Iterable[str] = (), datacenter: Datacenter | None = None) -> ActorSystem:
     remote = Remote("tcp://127.0.0.1:0", node=node, cookie="tests")
-    return ActorSystem("town", remote=remote, cluster=Cluster(store, roles=roles, kinds=[Counter], lease_ttl=PATIENCE))
+    cluster = Cluster(store, roles=roles, kinds=[Counter], lease_ttl=PATIENCE, datacenter=datacenter)
+    return ActorSystem("town", remote=remote, cluster=cluster)
 
 
 @asynccontextmanager
@@ -66,6 +67,16 @@ async def until_at(ref: ActorRef, address: str) -> None:
         if await ref.ask(Who()) == address:
             return
         await trio.sleep(0.01)
+
+
+async def test_it_lists_the_datacenters_in_their_directory(store: str, tmp_path: Path) -> None:
+    directory = f"sqlite://{tmp_path / 'directory.db'}"
+    async with system_of(store, "a", datacenter=Datacenter("eu", directory=directory)) as system:
+        with trio.fail_after(PATIENCE):
+            await system.cluster.wait_datacenter("eu")
+        assert await lines(directory, "datacenters") == [["eu", "active", system.address]]
+
+    assert await lines(directory, "datacenters") == [["eu", "inactive", system.address]]
 
 
 async def test_it_lists_the_members_the_oldest_first(store: str) -> None:

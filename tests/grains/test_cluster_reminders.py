@@ -35,6 +35,13 @@ class Ring:
     name: str
 
 
+@message
+class Linger:
+    """Takes so many seconds."""
+
+    seconds: float
+
+
 class Clock(Grain):
     """Writes down what it is reminded of."""
 
@@ -49,6 +56,8 @@ class Clock(Grain):
                 ctx.reply(None)
             case Forget(name):
                 ctx.reply(await ctx.forget_reminder(name))
+            case Linger(seconds):
+                await trio.sleep(seconds)
             case Ring(name):
                 assert ctx.reminder is not None
                 self.told.append((ctx.identity, name, ctx.reminder.id))
@@ -208,3 +217,17 @@ async def test_a_reminder_with_a_bad_time_is_refused(
         with pytest.raises(ActorFailedError) as caught:
             await a.grain(Clock, "ada").ask(Remind("tea", delay, every))
         assert isinstance(caught.value.__cause__, ValueError)
+
+
+async def test_a_reminder_that_waited_when_its_grain_was_stopped_comes_again(
+    autojump_clock: MockClock, told: Told
+) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Clock], wall_clock=trio.current_time)
+        grain = a.grain(Clock, "ada")
+        await grain.ask(Remind("tea", 0.5))
+        grain.tell(Linger(3.0))
+        await trio.sleep(1.0)
+        grain.stop()
+        await trio.sleep(10.0)
+        assert [each[:2] for each in told] == [("ada", "tea")]

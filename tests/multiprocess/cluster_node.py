@@ -123,13 +123,15 @@ def tell_about(event: MembershipLost | NodeJoined | NodeLeft) -> None:
 
 
 async def main(store: str, name: str, url: str, lease_ttl: float) -> None:
-    async with (
-        open_extensions() as extensions,
-        system_of(store, name, url, lease_ttl, extensions=extensions) as system,
-        trio.open_nursery() as nursery,
-    ):
+    async with open_extensions() as extensions:
+        await live(system_of(store, name, url, lease_ttl, extensions=extensions), Obedience)
+
+
+async def live(node: ActorSystem, obedience: type[Obedience]) -> None:
+    """Run a node that obeys."""
+    async with node as system, trio.open_nursery() as nursery:
         with system.events.listen(tell_about, MembershipLost, NodeJoined, NodeLeft):
-            nursery.start_soon(Obedience(system, nursery).run)
+            nursery.start_soon(obedience(system, nursery).run)
             await system.run_until_signal()
             nursery.cancel_scope.cancel()
 

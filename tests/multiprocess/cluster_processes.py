@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import attrs
 import trio
 
 from tests.cluster.etcd_server import free_ports
 from tests.multiprocess.processes import PATIENCE, ROOT
 
-PROGRAM = Path(__file__).parent / "cluster_node.py"
 TTL = 3.0
 """Seconds to live of the leases of these nodes: enough that none lapses because the machine has no time for a while."""
 TAKEN_OVER = TTL + 2
@@ -134,12 +134,30 @@ class Node:
         self._heard = trio.Event()
 
 
+@attrs.frozen
+class Place:
+    """Where and how the nodes of a cluster run.
+
+    Attributes:
+        program: Which.
+        prefix: What stands before the command.
+        host: Where the nodes are reached.
+        more: Arguments behind those that all clusters have.
+    """
+
+    program: Path = Path(__file__).parent / "cluster_node.py"
+    prefix: Sequence[str] = ()
+    host: str = "127.0.0.1"
+    more: Sequence[str] = ()
+
+
 class Nodes:
     """The nodes of a cluster, by their names."""
 
-    def __init__(self, store: str, lease_ttl: float, nursery: trio.Nursery) -> None:
+    def __init__(self, store: str, lease_ttl: float, nursery: trio.Nursery, place: Place) -> None:
         self.store = store
         self.lease_ttl = lease_ttl
+        self._place = place
         self._nursery = nursery
         self._all: list[Node] = []
         self._nodes: dict[str, Node] = {}
@@ -151,9 +169,11 @@ class Nodes:
     async def start(self, *names: str) -> None:
         """Start nodes, and wait until they are members; one that has run before gets its old address."""
         for name in names:
-            url = self._urls.setdefault(name, f"tcp://127.0.0.1:{free_ports(1)[0]}")
+            place = self._place
+            url = self._urls.setdefault(name, f"tcp://{place.host}:{free_ports(1)[0]}")
+            arguments = [self.store, name, url, str(self.lease_ttl), *place.more]
             process = await trio.lowlevel.open_process(
-                [sys.executable, str(PROGRAM), self.store, name, url, str(self.lease_ttl)],
+                [*place.prefix, sys.executable, str(place.program), *arguments],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -181,10 +201,12 @@ class Nodes:
 
 
 @asynccontextmanager
-async def open_nodes(store: str, *names: str, lease_ttl: float = TTL) -> AsyncGenerator[Nodes]:
+async def open_nodes(
+    store: str, *names: str, lease_ttl: float = TTL, place: Place | None = None
+) -> AsyncGenerator[Nodes]:
     """Have a cluster of processes; what is left of them at the end is killed."""
     async with trio.open_nursery() as nursery:
-        nodes = Nodes(store, lease_ttl, nursery)
+        nodes = Nodes(store, lease_ttl, nursery, place or Place())
         try:
             await nodes.start(*names)
             await nodes.meet()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import subprocess
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -14,6 +12,7 @@ import pytest
 import trio
 
 from tests.core.actors import collected
+from tests.multiprocess.namespaces import add_or_skip, inside, need_ip, remove, run
 from tests.multiprocess.processes import PATIENCE, NodeProcess, node
 from tests.remote.nodes import Ping, SlowCancellable
 from trioakt import (
@@ -138,7 +137,7 @@ class Wire:
 
     def close(self) -> None:
         for space in self.spaces:
-            run("ip", "netns", "delete", space, check=False)
+            remove(space)
 
     def cut(self, source: int) -> None:
         """Let vanish what one side sends: it goes to a machine that is not there."""
@@ -152,30 +151,12 @@ class Wire:
 
     def inside(self, side: int) -> list[str]:
         """What to put in front of a command, to run it on one side."""
-        return ["ip", "netns", "exec", self.spaces[side]]
-
-
-def run(*command: str, check: bool = True) -> None:
-    subprocess.run(command, check=check, capture_output=True, timeout=30)
-
-
-def add_or_skip(space: str) -> None:
-    """Make a network namespace; only where that is not allowed is there nothing to test."""
-    try:
-        run("ip", "netns", "add", space)
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode().strip()
-        if "not permitted" in said or "Permission denied" in said:
-            pytest.skip(f"network namespaces may not be made here: {said}")
-        raise
+        return inside(self.spaces[side])
 
 
 @pytest.fixture
 def wire() -> Generator[Wire]:
-    if shutil.which("ip") is None:
-        if os.environ.get("CI"):
-            pytest.fail("there is no `ip` here; CI installs it (Debian's package `iproute2`)")
-        pytest.skip("there is no `ip` to make network namespaces with")
+    need_ip()
     wire = Wire()
     wire.close()
     try:

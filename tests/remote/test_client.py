@@ -13,6 +13,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import Add, Counter
+from tests.grains.kinds import Plain
 from tests.remote.authority import Authority
 from tests.remote.nodes import Meet, Net, Ping, Server, Slow, nodes
 from trioakt import (
@@ -283,6 +284,17 @@ async def test_a_script_asks_an_actor_that_has_a_name_in_the_cluster() -> None:
     async with ActorSystem("bank", remote=Remote(), cluster=cluster) as system:
         await system.spawn(Counter, 5, name="ada", cluster=True)
         assert await trio.to_thread.run_sync(script, f"tcp://{system.node}") == 7
+
+
+async def test_a_script_asks_a_grain() -> None:
+    def script(address: str) -> Any:
+        with connect([address], cluster=True) as client:
+            ada = client.grain(Plain, "ada")
+            client.send(ada, "hello", timeout=10)
+            return client.ask(ada, "hello", timeout=10)
+
+    async with ActorSystem("bank", remote=Remote(), cluster=Cluster(MemoryStore(), grains=[Plain])) as system:
+        assert await trio.to_thread.run_sync(script, f"tcp://{system.node}") == ("ada", "hello")
 
 
 def test_a_script_is_told_that_nobody_is_there() -> None:

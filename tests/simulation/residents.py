@@ -137,7 +137,7 @@ class Resident(Grain):
     def read(self, ctx: Context, letter: Letter) -> None:
         """See that the letters of a sender come once, and in their order."""
         chronicle = ctx.extension(Chronicle)
-        if ctx.fencing_token <= chronicle.expired.get(str(ctx.system.endpoint.remote.node), 0):
+        if ctx.fencing_token >> 20 <= chronicle.expired.get(str(ctx.system.endpoint.remote.node), 0):
             return  # it has not noticed yet that its lease was ended before its time
         place = letter.sender, f"{type(self).__name__}/{ctx.identity}"
         last = chronicle.read.get(place, 0)

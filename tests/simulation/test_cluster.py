@@ -11,7 +11,7 @@ import pytest
 import trio
 
 from tests.simulation.estate import Bell, Register, Tick, Work, Worker
-from tests.simulation.faults import PATIENCE, RELOCATION, Ordeal
+from tests.simulation.faults import RELOCATION, ClusterOrdeal
 from trioakt import ActorRef, ActorSystem, OneForOne, Placement, PoisonPill, TrioaktError
 from trioakt.testing import SimulatedNodes, Simulation
 
@@ -22,7 +22,7 @@ NAMES = [f"name-{number}" for number in range(3)]
 SINGLETONS = ["scheduler", "leader"]
 
 
-class Estate(Ordeal):
+class Estate(ClusterOrdeal):
     """Three nodes, two of which have a role, and those who use the names of their cluster at random."""
 
     def __init__(self, sim: SimulatedNodes, register: Register) -> None:
@@ -56,13 +56,7 @@ class Estate(Ordeal):
             await trio.sleep(self.rng.uniform(0.0, 1.0))
             node = self.rng.choice(self.nodes)
             step = self.rng.choices([self.spawn, self.summon, self.ask, self.tell, self.end], [4, 1, 6, 1, 2])[0]
-            try:
-                with trio.fail_after(PATIENCE):
-                    await step(node)
-            except TrioaktError:
-                pass  # what may be heard while nodes or the store are not there
-            except trio.TooSlowError:
-                self.register.broken.append(f"{step.__name__} at {node.address} has not ended")
+            await self.do(node, step)
 
     async def alone(self, name: str, step: Callable[[str], Awaitable[None]]) -> None:
         """Do something with a name that nobody else starts or ends meanwhile."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 import trio
 
 from tests.simulation.estate import Work
-from tests.simulation.faults import PATIENCE, RELOCATION, Ordeal
+from tests.simulation.faults import RELOCATION, ClusterOrdeal, Fault
 from tests.simulation.residents import Caretaker, Chronicle, Fail, Forget, Letter, Pay, Purse, Remind, Resident
 from trioakt import ActorSystem, GrainRef, PoisonPill, TrioaktError
 from trioakt.persistence import MemoryJournal
@@ -27,7 +26,7 @@ LONGEST = 5.0
 """Seconds after which a reminder of this scenario is due, at most."""
 
 
-class Household(Ordeal):
+class Household(ClusterOrdeal):
     """Three nodes, and those who use their grains at random."""
 
     def __init__(self, sim: SimulatedNodes, chronicle: Chronicle) -> None:
@@ -41,8 +40,9 @@ class Household(Ordeal):
             3, grains=[Resident, Caretaker, Purse], extensions=[self.chronicle, MemoryJournal()], stop_grace=4.0
         )
 
-    def kinds(self) -> list[Callable[[], Awaitable[None]]]:
-        return [*super().kinds(), self.crash_while_draining, self.crash_while_another_joins]
+    def kinds(self) -> list[Fault]:
+        more = [self.crash_while_draining, self.freeze_while_draining, self.crash_while_another_joins]
+        return [*super().kinds(), *more]
 
     # ---------------------------------------------------------------------- traffic
 
@@ -62,13 +62,7 @@ class Household(Ordeal):
                 self.end: 2,
             }
             step = self.rng.choices(list(steps_and_weights), list(steps_and_weights.values()))[0]
-            try:
-                with trio.fail_after(PATIENCE):
-                    await step(node, task)
-            except TrioaktError:
-                pass  # what may be heard while nodes or the store are not there
-            except trio.TooSlowError:
-                self.broken.append(f"{step.__name__} at {node.address} has not ended")
+            await self.do(node, step, task)
 
     def choose(self, node: ActorSystem) -> GrainRef[Any]:
         return node.grain(self.rng.choice(KINDS), self.rng.choice(IDS))

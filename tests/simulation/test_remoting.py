@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import trio
 
+from tests.simulation.faults import PATIENCE, Ordeal
 from tests.simulation.traffic import (
     Break,
     Citizen,
@@ -22,28 +23,21 @@ from tests.simulation.traffic import (
     WaitCancellable,
     Write,
 )
-from trioakt import ActorRef, ActorSystem, Bounded, OneForOne, PoisonPill, TrioaktError
+from trioakt import ActorRef, ActorSystem, Bounded, OneForOne, PoisonPill
 from trioakt.testing import SimulatedNodes, Simulation
 
 SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200"))
 BATCH = 25
-PATIENCE = 60.0
-"""Seconds in which every ask has to end by itself."""
-
-
 RECOVERY = 6.0
 """Seconds after which a node that is reached again is known to be."""
 
 
-class Town:
+class Town(Ordeal):
     """Three nodes, the refs that are known on each, and those who use them at random."""
 
     def __init__(self, sim: SimulatedNodes, truth: Truth) -> None:
-        self.sim = sim
-        self.rng = sim.rng
+        super().__init__(sim, truth.broken)
         self.truth = truth
-        self.nodes: list[ActorSystem] = []
-        self.down: list[ActorSystem] = []
         self.known: dict[ActorSystem, list[ActorRef[Any]]] = {}
         self.numbers = count(1)
 
@@ -71,13 +65,7 @@ class Town:
             await trio.sleep(self.rng.uniform(0.0, 0.6))
             node = self.rng.choice(self.nodes)
             step = self.rng.choices([self.tell, self.ask, self.meet, self.end], [5, 6, 4, 1])[0]
-            try:
-                with trio.fail_after(PATIENCE):
-                    await step(node, self.choose(node))
-            except TrioaktError:
-                pass  # what may be heard of a node that is not there
-            except trio.TooSlowError:
-                self.truth.broken.append(f"{step.__name__} at {node.address} has not ended")
+            await self.do(node, step, self.choose(node))
 
     async def tell(self, node: ActorSystem, ref: ActorRef[Any]) -> None:
         other = self.choose(node)
@@ -126,57 +114,10 @@ class Town:
                 ref.tell(PoisonPill())
         await ref.wait_stopped()
 
-    # ------------------------------------------------------------------------ faults
-
-    async def suffer(self, faults: int) -> None:
-        """Let so many things go wrong, and some of them right again."""
-        for _ in range(faults):
-            await trio.sleep(self.rng.uniform(0.0, 2.0))
-            fault = self.rng.choice(
-                [self.cut, self.sim.heal, self.lose, self.slow, self.crash, self.restart, self.renew]
-            )
-            done = fault()
-            if done is not None:
-                await done
-
-    def cut(self) -> None:
-        one, *others = self.rng.sample(self.nodes, len(self.nodes))
-        self.sim.partition({one}, others, one_way=self.rng.random() < 0.5)
-
-    def lose(self) -> None:
-        self.sim.drop(self.rng.choice([0.0, 0.01, 0.1, 0.5]))
-
-    def slow(self) -> None:
-        self.sim.delay(0.0, self.rng.choice([0.0, 0.01, 0.2, 1.5]))
-
-    async def crash(self) -> None:
-        if len(self.nodes) > 1:
-            node = self.nodes.pop(self.rng.randrange(len(self.nodes)))
-            self.down.append(node)
-            await self.sim.crash(node)
-
-    async def restart(self) -> None:
-        if self.down:
-            await self.start_again(self.down.pop())
-
-    async def renew(self) -> None:
-        if len(self.nodes) > 1:
-            await self.start_again(self.nodes.pop(0))
-
-    async def start_again(self, node: ActorSystem) -> None:
-        again = await self.sim.restart(node)
-        await self.settle_in(again)
-        self.nodes.append(again)
-
     # --------------------------------------------------------------------- afterwards
 
     async def recover(self) -> None:
-        """Mend everything, and see that all nodes reach each other and nobody waits in vain."""
-        while self.down:
-            await self.restart()
-        self.sim.drop(0.0)
-        self.sim.delay(0.0, 0.0)
-        self.sim.heal()
+        """See that all nodes reach each other and nobody waits in vain."""
         await trio.sleep(RECOVERY)
         self.truth.check_guards()
         for node in self.nodes:

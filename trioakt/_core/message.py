@@ -168,6 +168,12 @@ def registration(cls: type) -> MessageInfo | None:
     return cast("MessageInfo | None", vars(cls).get(_INFO))
 
 
+class Carrier:
+    """A message of the toolkit that carries one of the user's ; as a dead letter, that one counts."""
+
+    message: Any
+
+
 class Envelope:
     """A message on its way, with the ref of who sent it.
 

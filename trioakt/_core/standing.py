@@ -112,10 +112,13 @@ class Standing:
 
     def refuse(self, envelope: Envelope, reason: DeadLetterReason, error: BaseException | None = None) -> None:
         """Make an envelope a dead letter and end its asker's wait."""
-        if envelope.__class__ is Notice or (isinstance(envelope, Ask) and envelope.lapses and reason in _OVER):
+        if envelope.__class__ is Notice:
             return
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
+        if isinstance(envelope, Ask):
+            if envelope.pending:
+                envelope.fail(error or ActorStoppedError(f"{self.path} has stopped, it answers no more", self.path))
+            if envelope.lapses and reason in _OVER:
+                return
         self.system.dead_letter(envelope.message, envelope.sender, self.ref, reason)
 
     def check_thread(self) -> None:

@@ -20,6 +20,7 @@ from trioakt._core.dead_letters import DeadLetterOffice
 from trioakt._core.escapes import members, was_cancelled
 from trioakt._core.events import DeadLetter, DeadLetterReason, Event, EventStream
 from trioakt._core.instrument import Instrument
+from trioakt._core.message import Carrier
 from trioakt._core.observed import ObservedCell
 from trioakt._core.overview import SystemStatistics, Tally, Tree, TreeNode
 from trioakt._core.portal import Portal
@@ -250,6 +251,8 @@ class CoreSystem(Spawner):
 
     def dead_letter(self, message: Any, sender: ActorRef | None, recipient: ActorRef, reason: DeadLetterReason) -> None:
         """Take a message that nobody handles."""
+        while isinstance(message, Carrier):
+            message = message.message
         self._office.take(message, sender, recipient, reason, self.now())
         self.publish(DeadLetter, recipient, message, sender, reason)
 

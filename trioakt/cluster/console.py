@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 
 import trio
@@ -26,20 +26,25 @@ def answer(url: str, system: str, cluster: str, action: str, argument: str) -> s
         LookupError: The cluster has no such node or name.
         ClusterError, ValueError, ImportError: The store cannot be reached, or the URL is none.
     """
-    return trio.run(_answer, url, prefix_of(system, cluster), action, argument)
+
+    async def carry_out(store: Store) -> str:
+        view = View(prefix_of(system, cluster))
+        view.load(await store.list(view.prefix))
+        if action == "drain":
+            return await _drain(store, view, argument)
+        return _SHOW[action](view, argument)
+
+    return trio.run(at_store, url, carry_out)
 
 
-async def _answer(url: str, prefix: str, action: str, argument: str) -> str:
+async def at_store(url: str, carry_out: Callable[[Store], Awaitable[str]]) -> str:
+    """Do something with the store that a URL means, and return what comes of it."""
     path = url.removeprefix("sqlite://")
     if path != url and not await trio.Path(path).exists():
         raise ClusterError(f"there is no file {path}")
     with trio.move_on_after(_PATIENCE):
         async with open_store(url) as store:
-            view = View(prefix)
-            view.load(await store.list(prefix))
-            if action == "drain":
-                return await _drain(store, view, argument)
-            return _SHOW[action](view, argument)
+            return await carry_out(store)
     raise NoQuorumError(f"the store has not answered for {_PATIENCE:.0f} s")
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
+import trio
+
 from trioakt.cluster.facts import NameFact, decode_fact
 from trioakt.cluster.insisting import insist
 from trioakt.cluster.view import NAMES, Name, Owner
@@ -32,6 +34,7 @@ class Directory:
         self._in_use: dict[str, NamedRecipient] = {}
         self._looked_up: set[str] = set()
         self._owner_refs: dict[str, tuple[Owner, ActorRef[Any]]] = {}
+        self._changes: dict[str, trio.Event] = {}
 
     @property
     def has_parked(self) -> bool:
@@ -106,8 +109,21 @@ class Directory:
         key = self._membership.view.prefix + NAMES + name
         await insist(lambda: self._membership.store.delete(key, token), self._membership.us)
 
+    async def wait_change(self, name: str) -> None:
+        """Wait until something has changed about a name, or about this node's membership."""
+        await self._changes.setdefault(name, trio.Event()).wait()
+
+    def wake(self) -> None:
+        """Hear that this node's membership has changed."""
+        changes, self._changes = self._changes, {}
+        for changed in changes.values():
+            changed.set()
+
     def settle(self, name: str, *, is_there: bool) -> None:
         """Hear that something has changed about a name, or that it is not there."""
+        changed = self._changes.pop(name, None)
+        if changed is not None:
+            changed.set()
         recipient = self._recipients.get(name)
         if name not in self._membership.view.owners:
             self._owner_refs.pop(name, None)
@@ -120,6 +136,7 @@ class Directory:
         """Let nothing wait here any more, as this node has ended."""
         for name in sorted(self._recipients):
             self.settle(name, is_there=False)
+        self.wake()
 
     async def find(self, name: str) -> Name | None:
         """Return what the store says about a name; raise NoQuorumError if it cannot be known."""

@@ -30,7 +30,7 @@ async def enrol(store: Store, prefix: str, node: str, fact: MemberFact, lease: L
         patience: Seconds to wait for the earlier one.
 
     Raises:
-        ClusterError: That one is still there, or some member is of another version, or counts shards differently.
+        ClusterError: That one is still there, or some member is of another version or datacenter, or counts shards differently.
         NoQuorumError, LeaseLostError: As ``Store.create``.
     """
     give_up = trio.current_time() + patience
@@ -51,3 +51,5 @@ async def _check_others(store: Store, prefix: str, ours: MemberFact) -> None:
             raise ClusterError(f"{entry.key!r} is of version {theirs.version}, this node of version {ours.version}")
         if theirs.shards != ours.shards:
             raise ClusterError(f"{entry.key!r} has Cluster(shards={theirs.shards}), this node shards={ours.shards}")
+        if theirs.datacenter != ours.datacenter:
+            raise ClusterError(f"{entry.key!r} is in the datacenter {theirs.datacenter!r}, this node {ours.datacenter!r}")

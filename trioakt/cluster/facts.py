@@ -27,6 +27,8 @@ class MemberFact(msgspec.Struct, frozen=True, array_like=True):
     draining: bool
     shards: int
     """In how many parts grains are shared out."""
+    datacenter: str = ""
+    """Which one the cluster is, where there are several."""
 
 
 class NameFact(msgspec.Struct, frozen=True, array_like=True):
@@ -79,4 +81,4 @@ def member_of(node: str, entry: Entry) -> Member:
     """Return the member in an entry."""
     fact = decode_fact(entry, MemberFact)
     roles, kinds = frozenset(fact.roles), frozenset(fact.kinds)
-    return Member(node, fact.address, entry.token, roles, kinds, fact.joined_at, fact.draining)
+    return Member(node, fact.address, entry.token, roles, kinds, fact.joined_at, fact.draining, fact.datacenter)

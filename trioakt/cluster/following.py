@@ -1,11 +1,11 @@
-"""Following: how a node keeps its view of the cluster up to date."""
+"""Following: how a node keeps its view of what is in a store up to date."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import trio
 
@@ -13,8 +13,10 @@ from trioakt.cluster.store import Changes
 from trioakt.errors import NoQuorumError
 
 if TYPE_CHECKING:
-    from trioakt.cluster.store import Store
-    from trioakt.cluster.view import Delta, View
+    from trioakt.cluster.store import Listing, Store
+
+D_co = TypeVar("D_co", covariant=True)
+D = TypeVar("D")
 
 _log = logging.getLogger("trioakt")
 
@@ -22,7 +24,22 @@ _PATIENCE = 0.5
 """Seconds after which a store that cannot be reached is tried again."""
 
 
-async def follow(store: Store, view: View, hear: Callable[[Delta], None]) -> None:
+class Following(Protocol[D_co]):
+    """What is known of the keys under a prefix, as it stood at a revision."""
+
+    prefix: str
+    revision: int
+
+    def load(self, listing: Listing) -> D_co:
+        """Take everything anew, and return what has changed."""
+        ...
+
+    def apply(self, changes: Changes) -> D_co:
+        """Take what one revision has changed, and return it."""
+        ...
+
+
+async def follow(store: Store, view: Following[D], hear: Callable[[D], None]) -> None:
     """Let a view follow the store, until cancelled.
 
     Args:

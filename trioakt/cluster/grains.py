@@ -21,8 +21,8 @@ from trioakt.errors import ActorStoppedError, LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
 from trioakt.grains.sharing import ToGrain, shard_name
-from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope
-from trioakt.remote.named import NamedRecipient
+from trioakt.lowlevel import ActorRef, Envelope
+from trioakt.remote.shard_route import ShardRoute
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,16 +90,7 @@ class ClusterGrains:
             door.shard.deliver(grain.id, envelope)
         else:
             self._check_placement(grain.shard, grain.kind)
-            message = envelope.message
-            if not isinstance(envelope, Ask):  # it may be forwarded to others too
-                route.deliver(Envelope(self._routed(grain, message), envelope.sender))
-                return
-            envelope.message = self._routed(grain, message)
-            try:
-                route.deliver(envelope)
-            except BaseException:  # it does not go: it is as it was
-                envelope.message = message
-                raise
+            route.forward(envelope, self._routed(grain, envelope.message))
 
     async def send(self, grain: GrainRecipient, envelope: Envelope) -> None:
         """Wait until the grain's mailbox has taken a message, at the next owner if the shard moves meanwhile."""
@@ -209,25 +200,10 @@ class ClusterGrains:
         if get_ident() != self.system.thread:
             raise self.system.wrong_thread(grain.address)
         route = self._routes[grain.shard] = Route(
-            self.system, self._membership.directory, grain.shard, partial(self._want, grain.shard, grain.kind)
+            self.system, self._membership.directory, grain.shard, partial(self.want, grain.shard, grain.kind)
         )
         self._membership.directory.add(route)
         return route
-
-    def want(self, shard: str, kind: str, *, anew: bool) -> None:
-        """Let a shard be that a client looks for, so that somebody owns it.
-
-        Args:
-            shard: Its name.
-            kind: Of its grains.
-            anew: Whether the client has not waited for it before; who has goes on waiting.
-
-        Raises:
-            PlacementError: No member takes such grains.
-        """
-        if anew or shard not in self._membership.view.names:
-            self._check_placement(shard, kind)
-        self._want(shard, kind)
 
     def _check_placement(self, shard: str, kind: str) -> None:
         """See that somebody can own a shard.
@@ -243,8 +219,19 @@ class ClusterGrains:
         ):
             raise PlacementError(f"no live member takes {kind}: say Cluster(grains=[...]) on those that shall")
 
-    def _want(self, shard: str, kind: str) -> None:
-        """Let a shard that is not there be, so that somebody owns it."""
+    def want(self, shard: str, kind: str, *, checked: bool = True) -> None:
+        """Let a shard that is not there be, so that somebody owns it.
+
+        Args:
+            shard: Its name.
+            kind: Of its grains.
+            checked: Whether it has been seen that somebody can.
+
+        Raises:
+            PlacementError: No member takes such grains.
+        """
+        if not checked:
+            self._check_placement(shard, kind)
         membership = self._membership
         if shard not in membership.view.names and shard not in self._wanted and not membership.is_over:
             self._wanted.add(shard)
@@ -265,8 +252,8 @@ def _door_of(holding: Holding | None) -> Door | None:
     return recipient if isinstance(recipient, Door) else None
 
 
-class Route(NamedRecipient):
-    """The way to the owner of a shard, where messages wait while there is none.
+class Route(ShardRoute):
+    """The way to the owner of a shard, which lets that be.
 
     Args:
         want: Lets the shard be, if it is not there.
@@ -281,9 +268,3 @@ class Route(NamedRecipient):
     def _watch_out(self) -> None:
         super()._watch_out()
         self._want()
-
-    def _refuse(self, envelope: Envelope) -> None:
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(self._stopped())
-        message = envelope.message.message if isinstance(envelope.message, ToGrain) else envelope.message
-        self._system.dead_letter(message, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)

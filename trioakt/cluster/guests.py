@@ -11,7 +11,7 @@ from collections import Counter
 from contextlib import suppress
 from itertools import count
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import attrs
 import trio
@@ -21,7 +21,7 @@ from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, 
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, finish, open_keeper
-from trioakt.lowlevel import ActorRef, Ask, DeadLetterReason, Envelope, Kill, message
+from trioakt.lowlevel import ActorRef, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.rhythm import Agenda
 
@@ -36,12 +36,14 @@ KEEPERS = "$guests."
 """With what the names of those begin whose children guests are."""
 LOSSES = 20
 """Bits of a token that tell how many nodes the owner of a shard has seen leaving; the rest is the owner's own."""
+_PAUSE = 0.05
+"""Seconds between two looks at whether what waits for the parent of the guests is with them."""
 _AGAIN = 5.0
 """Seconds after which the owner of a shard is told again that a guest has ended, until it has taken note."""
 
 
 @message(name="trioakt.guest")
-class ToGuest:
+class ToGuest(Carrier):
     """A message on its way from the owner of a shard to where the grain is."""
 
     shard: str
@@ -83,6 +85,7 @@ class Guests:
         self._kinds = kinds
         self._lobbies: dict[str, Lobby] = {}
         self._owners: dict[str, int] = {}
+        self._is_over = False
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain here."""
@@ -142,7 +145,7 @@ class Guests:
         """Return the lobby of a class; one whose keeper somebody has stopped is opened anew."""
         factory = self._kinds[kind]
         assert issubclass(factory, Grain)
-        while True:
+        while not self._is_over:
             lobby = self._lobbies.get(kind)
             if lobby is not None and lobby.is_alive:
                 return lobby
@@ -154,16 +157,16 @@ class Guests:
                     await before.wait_stopped()
             else:
                 return lobby
+        raise LeaseLostError(f"{self._estate.run} has lost its lease")
 
     async def wait_none(self) -> None:
         """Return when no guest is left."""
-        for lobby in self._lobbies.values():
-            while lobby.shard.keeper.children:
-                for guest in tuple(lobby.shard.keeper.children.values()):
-                    await ActorRef[Any](guest).wait_stopped()
+        while guests := [guest for each in self._lobbies.values() for guest in each.shard.keeper.children.values()]:
+            await ActorRef[Any](guests[0]).wait_stopped()
 
     def kill(self) -> list[ActorRef[Any]]:
         """End all at once; return what is to have ended then."""
+        self._is_over = True
         keepers = [ActorRef[Any](lobby.shard.keeper) for lobby in self._lobbies.values()]
         for keeper in keepers:
             keeper.kill()
@@ -233,7 +236,9 @@ class Lobby:
             self._estate.endpoint.check_circle(envelope, grain)
             envelope.target = grain
         if routed.reminder is not None and isinstance(envelope, Ask):
-            self.shard.keeper.own().tasks.start_soon(self._remind, envelope, routed.reminder, grain)
+            alarm = Alarm(envelope.message, routed.reminder, grain)
+            self.shard.deliver(identity, alarm)
+            self.shard.keeper.own().tasks.start_soon(self._answer, envelope, alarm)
         else:
             self.shard.deliver(identity, envelope)
 
@@ -246,24 +251,22 @@ class Lobby:
         """Pass a signal on to the parent of the guests."""
         self.shard.keeper.signal(signal)
 
-    async def _remind(self, told: Ask, reminder: Reminder, grain: GrainRecipient) -> None:
-        """Let a reminder come to a guest; how that ends is the answer."""
-        alarm = Alarm(told.message, reminder, grain)
+    async def _answer(self, told: Ask, alarm: Alarm) -> None:
+        """Tell the owner how a reminder has ended."""
         try:
-            self.shard.deliver(grain.id, alarm)
             await alarm.wait()
-        except Exception as error:  # of the grain, or of its mailbox
+        except Exception as error:  # of the grain
             told.fail(error)
         else:
             told.reply(None)
 
     def _refuse(self, envelope: Envelope) -> None:
-        path = self.shard.keeper.path
-        if isinstance(envelope, Ask) and envelope.pending:
-            envelope.fail(ActorStoppedError(f"{path} takes messages from the present owners of its shards only", path))
         routed = envelope.message
-        lost = routed.message if isinstance(routed, ToGuest) else routed
-        self._estate.system.dead_letter(lost, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
+        identity = routed.identity if isinstance(routed, ToGuest) else ""
+        if isinstance(envelope, Ask) and envelope.pending:
+            text = f"{self.address} takes messages from the present owners of its shards only"
+            envelope.fail(ActorStoppedError(text, f"{self.shard.keeper.path}/{quote(identity, safe='')}"))
+        self._estate.system.dead_letter(routed, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
 
     # ---------------------------------------------------------------- what owners are told
 
@@ -297,16 +300,20 @@ class Lobby:
 
     def release(self, identity: str) -> bool:
         """Forget a grain that is not active; return whether that is so."""
-        if self.shard.active(identity) is not None:
+        if self.shard.is_needed(identity):
             return False
         self._forget(identity)
         return True
 
     async def dismiss(self, identity: str) -> None:
         """Forget a grain, after it has handled what waits for it."""
-        while (cell := self.shard.active(identity)) is not None:
-            finish(cell)
-            await ActorRef[Any](cell).wait_stopped()
+        while self.shard.is_needed(identity):
+            cell = self.shard.active(identity)
+            if cell is None:  # its parent is made again
+                await trio.sleep(_PAUSE)
+            else:
+                finish(cell)
+                await ActorRef[Any](cell).wait_stopped()
         self._forget(identity)
 
     async def clear(self, shard: str, owner: int) -> None:

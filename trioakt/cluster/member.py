@@ -17,6 +17,7 @@ class Member:
         kinds: Names of the actor classes that may be placed there.
         joined_at: When it joined, in seconds since 1970, by its own clock.
         draining: Whether it is about to leave, and takes nothing on.
+        datacenter: Which one its cluster is, where there are several; empty otherwise.
     """
 
     node: str
@@ -26,6 +27,7 @@ class Member:
     kinds: frozenset[str]
     joined_at: float
     draining: bool = False
+    datacenter: str = ""
 
     @property
     def run(self) -> str:

@@ -190,6 +190,7 @@ class Membership:
         finally:
             self._heard_at = self.heard_at
             self.holdings, self.lease, self._incarnation = None, None, 0
+            self.directory.wake()
             self._wake()
         _log.error("%s is no member of the cluster any more: its lease is lost", self.system.address)
         self.system.publish(MembershipLost, self.system.user.ref, "its lease is lost")
@@ -209,9 +210,16 @@ class Membership:
         return holdings
 
     def _fact(self) -> MemberFact:
-        roles, kinds = sorted(self._settings.roles), sorted(self.kinds)
+        settings, kinds = self._settings, sorted(self.kinds)
         return MemberFact(
-            VERSION, self.system.address, roles, kinds, self._joined_at, self.draining, self._settings.shards
+            VERSION,
+            self.system.address,
+            sorted(settings.roles),
+            kinds,
+            self._joined_at,
+            self.draining,
+            settings.shards,
+            "" if settings.datacenter is None else settings.datacenter.name,
         )
 
     def _hear(self, delta: Delta) -> None:

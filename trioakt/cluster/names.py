@@ -50,7 +50,26 @@ class Names:
         options: SpawnOptions,
     ) -> ActorRef[Any]:
         """Start an actor under a name of the cluster; see ``ActorSystem.spawn_on``."""
-        fact = await self._fact(kind, args, name, placement.role, _checked(options))
+        fact = await self._fact(kind, args, name, placement.role, checked_options(options))
+        return await self._place(fact, name, placement, relocate=relocate)
+
+    async def spawn_unseen(
+        self,
+        kind: str,
+        args: bytes,
+        name: str,
+        *,
+        placement: Placement,
+        relocate: bool,
+        options: dict[str, int | float],
+    ) -> ActorRef[Any]:
+        """Start an actor as ``spawn``, of a class that this node may not have, with arguments that it does not read."""
+        check_name(name)
+        self._membership.check()
+        fact = self._written(kind, args, placement.role, options)
+        return await self._place(fact, name, placement, relocate=relocate)
+
+    async def _place(self, fact: NameFact, name: str, placement: Placement, *, relocate: bool) -> ActorRef[Any]:
         chosen = placement.choose(self._placing(fact))
         if chosen is None:
             raise PlacementError(self._nobody(fact))
@@ -123,8 +142,11 @@ class Names:
         body = self._endpoint.write_args(args)
         self._membership.check()
         text = await self.register(kind)
-        run = self._membership.run_id
-        return NameFact(f"{run}/{next(self._attempts)}", text, body, role, "", False, options)
+        return self._written(text, body, role, options)
+
+    def _written(self, kind: str, body: bytes, role: str, options: dict[str, int | float]) -> NameFact:
+        attempt = f"{self._membership.run_id}/{next(self._attempts)}"
+        return NameFact(attempt, kind, body, role, "", False, options)
 
     async def _write(self, name: str, fact: NameFact) -> Name | None:
         """Write a name that is not there; return ``None`` if it is."""
@@ -174,7 +196,7 @@ class Names:
         return f"no live member{role} can take a {fact.kind}: {members}"
 
 
-def _checked(options: SpawnOptions) -> dict[str, int | float]:
+def checked_options(options: SpawnOptions) -> dict[str, int | float]:
     """Return options that can be written down.
 
     Raises:

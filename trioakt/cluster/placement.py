@@ -39,35 +39,38 @@ class Placement:
     """How a node is chosen for a new actor; make it by one of the class methods.
 
     Attributes:
+        strategy: By what the choice is made: ``local``, ``random``, ``round_robin`` or ``least_load``.
         role: Only nodes with this role come into question; empty for all.
+        datacenter: In which one; empty for that of this node.
     """
 
-    _choose: Choice = attrs.field(repr=False)
+    strategy: str = attrs.field(validator=attrs.validators.in_(("local", "random", "round_robin", "least_load")))
     role: str = ""
+    datacenter: str = ""
 
     @classmethod
     def local(cls, *, role: str = "") -> Placement:
         """Choose this node."""
-        return cls(_local, role)
+        return cls("local", role)
 
     @classmethod
-    def random(cls, *, role: str = "") -> Placement:
+    def random(cls, *, role: str = "", datacenter: str = "") -> Placement:
         """Choose any node by chance."""
-        return cls(_random, role)
+        return cls("random", role, datacenter)
 
     @classmethod
-    def round_robin(cls, *, role: str = "") -> Placement:
-        """Choose the nodes by turns, in the order in which they joined, as this node counts."""
-        return cls(_round_robin, role)
+    def round_robin(cls, *, role: str = "", datacenter: str = "") -> Placement:
+        """Choose the nodes by turns, in the order in which they joined, as the node that places counts."""
+        return cls("round_robin", role, datacenter)
 
     @classmethod
-    def least_load(cls, *, role: str = "") -> Placement:
+    def least_load(cls, *, role: str = "", datacenter: str = "") -> Placement:
         """Choose the node with the fewest actors that have a name in the cluster; of equal ones the oldest."""
-        return cls(_least_load, role)
+        return cls("least_load", role, datacenter)
 
     def choose(self, placing: Placing) -> Member | None:
         """Return the member that is chosen, if one comes into question."""
-        return self._choose(placing) if placing.fitting else None
+        return _CHOICES[self.strategy](placing) if placing.fitting else None
 
 
 def _local(placing: Placing) -> Member | None:
@@ -84,6 +87,14 @@ def _round_robin(placing: Placing) -> Member:
 
 def _least_load(placing: Placing) -> Member:
     return min(placing.fitting, key=lambda member: placing.loads.get(member.node, 0))
+
+
+_CHOICES: dict[str, Choice] = {
+    "local": _local,
+    "random": _random,
+    "round_robin": _round_robin,
+    "least_load": _least_load,
+}
 
 
 def heir(name: str, members: Sequence[Member]) -> Member | None:

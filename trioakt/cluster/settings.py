@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from trioakt.cluster.placement import Placement
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.lowlevel import Actor, Options, check_name
 
@@ -36,6 +37,8 @@ def _name(instance: object, attribute: attrs.Attribute[Any], value: str) -> None
 def _are_grains(instance: object, attribute: attrs.Attribute[Any], value: tuple[type[Grain], ...]) -> None:
     for kind in value:
         GrainKind.of(kind, Options())
+        if kind.placement is not None and not isinstance(kind.placement, Placement):
+            raise TypeError(f"{kind.__qualname__}: placement is such as Placement.local(), got {kind.placement!r}")
 
 
 def check_kind(kind: object) -> None:
@@ -48,6 +51,26 @@ def check_kind(kind: object) -> None:
         raise TypeError(f"a kind is an actor class, got {kind!r}")
     if issubclass(kind, Grain):
         raise TypeError(f"{kind.__qualname__} is a class of grains: say grains=[...], and system.grain(kind, identity)")
+
+
+@attrs.frozen
+class Datacenter:
+    """Let the cluster of this system be one of several that reach each other: ``Cluster(datacenter=Datacenter(...))``.
+
+    Attributes:
+        name: That of this cluster among the datacenters; all its nodes say the same, and no other cluster does.
+        directory: The engine in which all datacenters are registered, as the ``store`` of a cluster; all clusters reach
+            it, and the clusters themselves do without it when it is down.
+        lease_ttl: Seconds after which others see this datacenter as inactive, when none of its nodes has been heard
+            of in the directory. At least 1.
+        max_age: Seconds without word from the directory after which a node believes nothing about other datacenters
+            any more, and refuses to look anything up in them.
+    """
+
+    name: str = attrs.field(validator=_name)
+    directory: str | Store = attrs.field(kw_only=True)
+    lease_ttl: float = attrs.field(default=10.0, kw_only=True, validator=attrs.validators.ge(1.0))
+    max_age: float = attrs.field(default=30.0, kw_only=True, validator=attrs.validators.ge(1.0))
 
 
 @attrs.frozen
@@ -65,6 +88,7 @@ class Cluster:
         lease_ttl: Seconds from its last renewal on for which a node keeps what it owns; when it has died, others take
             it over after that. At least 1.
         shards: In how many parts the grains of a class are shared out among the nodes; the same on all of them.
+        datacenter: Which one this cluster is, where there are several; the same on all nodes.
     """
 
     store: str | Store
@@ -75,6 +99,11 @@ class Cluster:
     lease_ttl: float = attrs.field(default=5.0, kw_only=True, validator=attrs.validators.ge(1.0))
     shards: int = attrs.field(
         default=256, kw_only=True, validator=[attrs.validators.instance_of(int), attrs.validators.in_(range(1, 2**16))]
+    )
+    datacenter: Datacenter | None = attrs.field(
+        default=None,
+        kw_only=True,
+        validator=attrs.validators.optional(attrs.validators.instance_of(Datacenter)),
     )
 
     @property

@@ -34,11 +34,21 @@ async def open_store(store: str | Store) -> AsyncGenerator[Store]:
     if not isinstance(store, str):
         yield store
         return
-    scheme, has_scheme, _ = store.partition("://")
-    if not has_scheme or scheme not in _ENGINES:
-        raise ValueError(f"the URL of a store begins with one of {sorted(_ENGINES)} and ://, got {store!r}")
-    async with _opener(scheme)(_path(store) if scheme == "sqlite" else store) as opened:
+    opener = opener_of(store)
+    async with opener(_path(store) if store.startswith("sqlite:") else store) as opened:
         yield opened
+
+
+def opener_of(url: str) -> Callable[[str], AbstractAsyncContextManager[Store]]:
+    """Return what opens the store that a URL means.
+
+    Raises:
+        ValueError, ImportError: As ``open_store``.
+    """
+    scheme, has_scheme, _ = url.partition("://")
+    if not has_scheme or scheme not in _ENGINES:
+        raise ValueError(f"the URL of a store begins with one of {sorted(_ENGINES)} and ://, got {url!r}")
+    return _opener(scheme)
 
 
 def _opener(scheme: str) -> Callable[[str], AbstractAsyncContextManager[Store]]:

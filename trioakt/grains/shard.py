@@ -116,6 +116,10 @@ class Shard:
         """Return the activation of a grain, if there is one."""
         return self._active.get(identity)
 
+    def is_needed(self, identity: str) -> bool:
+        """Return whether a grain is active, or something waits for it to be."""
+        return identity in self._active or identity in self._waiting
+
     def deliver(self, identity: str, envelope: Envelope) -> None:
         """Take a message in for a grain, and activate it if it is not there."""
         cell = self._active.get(identity)

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Any
 
-from trioakt.lowlevel import message
+from trioakt.lowlevel import Carrier, message
 
 PREFIX = "$shard."
 """With what the names of shards begin: no user's name does."""
 
 
 @message(name="trioakt.grain")
-class ToGrain:
+class ToGrain(Carrier):
     """A message on its way to a grain, through its shard."""
 
     identity: str

@@ -22,9 +22,12 @@ from trioakt.errors import (
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Request, Settings, check_name
 from trioakt.remote.directory import Directory
 from trioakt.remote.discovery import SeedProvider
+from trioakt.remote.distant_grains import DistantGrains
 from trioakt.remote.settings import Remote, Tls
 
 if TYPE_CHECKING:
+    from trioakt.grains.grain import Grain
+    from trioakt.grains.ref import GrainRef
     from trioakt.remote.endpoint import Endpoint
     from trioakt.remote.transport import Transport
 
@@ -84,6 +87,7 @@ class Client:
         provider: SeedProvider | None = None,
     ) -> None:
         self.directory: Directory
+        self.grains: DistantGrains | None = None
         self._endpoint = endpoint
         self._nodes = [_Node(place) for place in places]
         self._balancing = balancing
@@ -162,6 +166,27 @@ class Client:
             return await self.directory.locate(name)
         except UnhandledMessageError as error:
             raise RuntimeError(f"no cluster to look in: {error}") from None
+
+    def grain(self, kind: type[Grain] | str, identity: str) -> GrainRef[Any]:
+        """Return the ref to a grain of the cluster; the first message activates it, on whichever node.
+
+        Messages go straight to the node that owns the grain's shard; the members tell this client which that is. While
+        none owns it they wait here, in order. Asking and sending raise ``PlacementError`` when no member takes such
+        grains, and what is told then is lost.
+
+        Args:
+            kind: Its class, or the name of that as nodes know it: ``"shop.carts.Cart"``.
+            identity: Who it is: any text of at most 255 characters.
+
+        Raises:
+            TypeError: It is no class of grains, or the identity is no text.
+            ValueError: The identity is empty or too long, or the name is none.
+            RuntimeError: The client is closed, or was opened without ``cluster=True``.
+        """
+        self._check_open()
+        if self.grains is None:
+            raise RuntimeError("the client knows no cluster: open it with cluster=True")
+        return self.grains.ref_to(kind, identity)
 
     async def spawn(self, kind: type[Actor], *args: object, name: str | None = None) -> ActorRef[Any]:
         """Spawn an actor at the top of a node, which must have registered its class.
@@ -283,6 +308,14 @@ class Client:
                 known = ""
                 await trio.sleep(_PAUSE)
 
+    async def learn_home(self) -> None:
+        """Find out what the nodes call their own datacenter in refs, if their cluster is one of several."""
+        for node in await self._linked_first():
+            with suppress(NodeUnreachableError):
+                with suppress(UnhandledMessageError):
+                    self._endpoint.name_home(await self._endpoint.inquire(node.place, "datacenter", ""))
+                return
+
     async def greet(self) -> None:
         """Wait until there is a session with one of the nodes; sessions with the others may follow.
 
@@ -330,7 +363,8 @@ async def open_client(
         balancing: How a node is chosen for each call: ``"round_robin"``, ``"random"`` or ``"least_loaded"``.
         node: The client's name; with TLS, the common name of its certificate.
         listen: Where nodes reach the client; by default at the address of this machine that leads to them, at any port.
-        cluster: Whether calls go to all members of the cluster that these nodes are in, those that join later too.
+        cluster: Whether calls go to all members of the cluster that these nodes are in, those that join later too, and
+            its grains are reached.
         transport: What carries the frames instead of sockets, for tests; with ``listen``.
         rng: Where the chance comes from.
 
@@ -354,10 +388,15 @@ async def open_client(
         places = dict.fromkeys(match["place"] for match in found)
         client = Client(endpoint, places, balancing, rng or Random(), provider)
         await client.greet()
+        await client.learn_home()
         async with _open_nursery() as nursery:
             client.directory = Directory(system, endpoint, client.inquire, nursery)
+            endpoint.identities["cluster"] = client.directory.ref_to
             if cluster:
                 nursery.start_soon(client.follow_members, await client.update_members())
+                client.grains = DistantGrains(client.directory, int(await client.inquire("shards")))
+                endpoint.identities["grain"] = client.grains.read
+                endpoint.name_home(await client.inquire("home"))
             try:
                 yield client
             finally:

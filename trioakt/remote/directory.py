@@ -1,4 +1,4 @@
-"""The directory of a client: who has a name of the cluster now, as the members tell."""
+"""The directory of who is no member: who has a name of a cluster now, as the members tell."""
 
 from __future__ import annotations
 
@@ -8,29 +8,35 @@ from weakref import WeakValueDictionary
 
 import trio
 
-from trioakt.errors import ActorNotFoundError, NodeUnreachableError
+from trioakt.errors import ActorNotFoundError, TrioaktError, UnhandledMessageError
 from trioakt.lowlevel import ActorRef, CoreSystem, check_name
 from trioakt.remote.named import NamedRecipient
 
 if TYPE_CHECKING:
     from trioakt.remote.endpoint import Endpoint
 
-_UNKNOWN = "?"
+UNKNOWN = "?"
 """What is known of a name before anything is."""
 _PATIENCE = 0.5
-"""Seconds after which the members are asked again when none can be reached."""
+"""Seconds after which the members are asked again when none can tell."""
 _REVIEW = 60.0
-"""Seconds after which a name that nobody uses any more is forgotten."""
+"""Seconds without news after which a name that nobody uses any more is forgotten."""
 
 
 class Directory:
-    """Keeps the owners of the names that a client uses up to date.
+    """Keeps the owners of the names that are used here up to date.
 
     Args:
-        system: The client's.
+        system: Which uses them.
         endpoint: Its way to the nodes.
         inquire: Asks any member.
         nursery: Where names are followed.
+        prefix: With what the identities of the names begin, where this system has another cluster of its own.
+
+    Attributes:
+        inquire: Asks any member.
+        nursery: Where what is done for the cluster runs.
+        is_over: Whether it is closed.
     """
 
     def __init__(
@@ -39,21 +45,22 @@ class Directory:
         endpoint: Endpoint,
         inquire: Callable[[str], Awaitable[str]],
         nursery: trio.Nursery,
+        prefix: str = "",
     ) -> None:
         self.system = system
-        self._endpoint = endpoint
-        self._inquire = inquire
-        self._nursery = nursery
+        self.endpoint = endpoint
+        self.inquire = inquire
+        self.nursery = nursery
+        self.prefix = prefix
+        self.is_over = False
         self._owners: dict[str, ActorRef[Any] | None] = {}
         self._followed: set[str] = set()
-        self._is_closed = False
         self._recipients: WeakValueDictionary[str, NamedRecipient] = WeakValueDictionary()
         self._in_use: dict[str, NamedRecipient] = {}
-        endpoint.identities["cluster"] = self.ref_to
 
     def close(self) -> None:
         """Let nobody wait any more."""
-        self._is_closed = True
+        self.is_over = True
         self._owners.clear()
         for recipient in tuple(self._in_use.values()):
             recipient.settle(is_there=False)
@@ -63,7 +70,7 @@ class Directory:
         ref = self.ref_to(name)
         if name not in self._owners:
             try:
-                found = await self._inquire(f"owner {name} {_UNKNOWN}")
+                found = await self.inquire(f"owner {name} {UNKNOWN}")
             except ActorNotFoundError:
                 return None
             self._note(name, found)
@@ -79,17 +86,21 @@ class Directory:
         """
         recipient = self._recipients.get(check_name(name))
         if recipient is None:
-            recipient = self._recipients[name] = NamedRecipient(self.system, self, name)
+            recipient = self._recipients[name] = NamedRecipient(self.system, self, name, self.prefix)
         return ActorRef(recipient)
+
+    def add(self, recipient: NamedRecipient) -> None:
+        """Let a recipient that somebody else has made hear of its name."""
+        self._recipients[recipient.name] = recipient
 
     # ------------------------------------------------------------ what recipients need
 
     def owner_of(self, name: str) -> ActorRef[Any] | None:
-        """Return the actor that has a name now, as far as this client has heard."""
+        """Return the actor that has a name now, as far as has been heard here."""
         return self._owners.get(name)
 
     def is_known(self, name: str) -> bool:
-        """Return whether the name is there, as far as this client has heard."""
+        """Return whether the name is there, as far as has been heard here."""
         return name in self._owners
 
     def keep(self, recipient: NamedRecipient) -> None:
@@ -98,10 +109,10 @@ class Directory:
 
     def look_up(self, recipient: NamedRecipient) -> None:
         """Find out whether the name is there, and let the recipient settle."""
-        if self._is_closed:
+        if self.is_over:
             recipient.settle(is_there=False)
         else:
-            self._follow(recipient.name, _UNKNOWN)
+            self._follow(recipient.name, UNKNOWN)
 
     def give_up(self, name: str) -> None:
         """Leave a name that nobody owns as it is: only members can end it."""
@@ -111,31 +122,35 @@ class Directory:
     def _follow(self, name: str, known: str) -> None:
         if name not in self._followed:
             self._followed.add(name)
-            self._nursery.start_soon(self._keep_up, name, known)
+            self.nursery.start_soon(self._keep_up, name, known)
 
     async def _keep_up(self, name: str, known: str) -> None:
         """Know who has a name, for as long as it is there and somebody holds a ref to it."""
-        while name in self._recipients:
-            with trio.move_on_after(_REVIEW):
+        reason = ""
+        while True:
+            with trio.move_on_after(_REVIEW) as review:
                 try:
-                    known = await self._inquire(f"owner {name} {known}")
-                except ActorNotFoundError:
+                    known = await self.inquire(f"owner {name} {known}")
+                except (ActorNotFoundError, UnhandledMessageError) as error:
+                    reason = str(error)
                     break
-                except NodeUnreachableError:
+                except TrioaktError:
                     await trio.sleep(_PATIENCE)
                 else:
                     self._note(name, known)
+            if review.cancelled_caught and name not in self._recipients:
+                break
         self._followed.discard(name)
         self._owners.pop(name, None)
-        self._settle(name)
+        self._settle(name, reason)
 
     def _note(self, name: str, text: str) -> None:
-        self._owners[name] = self._endpoint.ref_of(text) if text else None
+        self._owners[name] = self.endpoint.ref_of(text) if text else None
         self._settle(name)
 
-    def _settle(self, name: str) -> None:
+    def _settle(self, name: str, reason: str = "") -> None:
         recipient = self._recipients.get(name)
         if recipient is not None:
-            recipient.settle(is_there=name in self._owners)
+            recipient.settle(is_there=name in self._owners, reason=reason)
             if not recipient.is_in_use:
                 self._in_use.pop(name, None)

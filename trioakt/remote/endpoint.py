@@ -103,6 +103,15 @@ class Endpoint:
         return self._switchboard.house.names.identities
 
     @property
+    def home(self) -> str:
+        """With what the texts begin of what the nodes of this cluster share, where there are other datacenters."""
+        return self._switchboard.house.names.home
+
+    def name_home(self, prefix: str) -> None:
+        """Let the texts of what the nodes of this cluster share begin like this, as there are other datacenters."""
+        self._switchboard.house.names.home = prefix
+
+    @property
     def inquiries(self) -> dict[str, Callable[[str], Awaitable[str]]]:
         """What answers the questions of other nodes and of clients, by what they are about."""
         return self._switchboard.house.inquiries

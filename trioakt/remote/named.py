@@ -28,6 +28,7 @@ from trioakt.lowlevel import (
 from trioakt.patterns.telling import lose
 
 if TYPE_CHECKING:
+    from trioakt.errors import TrioaktError
     from trioakt.lowlevel import CoreSystem
 
 ROOM = 10_000
@@ -63,17 +64,34 @@ class NamedRecipient:
 
     There is one object for each name that is in use, so that they are compared by identity.
 
+    Args:
+        system: This node's.
+        registry: What knows who has the name.
+        name: Which.
+        prefix: With what its identity begins, where the name is one of another cluster.
+
     Attributes:
         name: Which.
         identity: By what the codec knows it.
     """
 
-    __slots__ = ("__weakref__", "_parked", "_registry", "_settled", "_system", "_watchers", "identity", "name")
+    __slots__ = (
+        "__weakref__",
+        "_parked",
+        "_reason",
+        "_registry",
+        "_settled",
+        "_system",
+        "_watchers",
+        "identity",
+        "name",
+    )
 
-    def __init__(self, system: CoreSystem, registry: Registry, name: str) -> None:
+    def __init__(self, system: CoreSystem, registry: Registry, name: str, prefix: str = "") -> None:
         self._system = system
         self.name = name
-        self.identity = f"cluster/{name}"
+        self.identity = f"{prefix}cluster/{name}"
+        self._reason = ""
         self._registry = registry
         self._parked: deque[Envelope] = deque()
         self._watchers: dict[Watcher, None] = {}
@@ -140,8 +158,9 @@ class NamedRecipient:
                 elif isinstance(signal, Stop | Kill | PoisonPill):
                     self._registry.give_up(self.name)
 
-    def settle(self, *, is_there: bool) -> None:
-        """Hear that something has changed about the name, or that it is not there."""
+    def settle(self, *, is_there: bool, reason: str = "") -> None:
+        """Hear that something has changed about the name, or that it is not there, and maybe why."""
+        self._reason = reason
         owner = self._registry.owner_of(self.name) if is_there else None
         if is_there and owner is None:
             return
@@ -184,7 +203,7 @@ class NamedRecipient:
         system = self._system
         system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.STOPPED)
 
-    def _stopped(self) -> ActorStoppedError:
+    def _stopped(self) -> TrioaktError:
         return ActorStoppedError(f"the cluster has no actor {self.name!r} any more", f"/user/{self.name}")
 
     def _check_thread(self) -> None:

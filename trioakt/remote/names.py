@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"(?P<address>[^#]{1,4096})#(?P<incarnation>[0-9a-f]{32})\.(?P<number>[0-9]{1,18})")
 
-_SHARED = ("cluster", "grain")
+_ABROAD = "datacenter/"
+"""With what the texts begin that name a datacenter."""
+_SHARED = ("cluster", "grain", "datacenter")
 """With what texts begin that name what the nodes of a cluster share; to other nodes they name nobody."""
 
 
@@ -43,6 +45,8 @@ class Names:
         self._peer_at = peer_at
         self.identities: dict[str, Callable[[str], ActorRef[Any]]] = {}
         """What makes refs of texts that name no spawn but what nodes share, by how the texts begin."""
+        self.home = ""
+        """With what the texts begin of what the nodes of this cluster share, where there are other datacenters."""
         self._recipients: WeakValueDictionary[tuple[str, bytes, int], RemoteRecipient] = WeakValueDictionary()
 
     def write_ref(self, ref: ActorRef[Any]) -> str:
@@ -50,7 +54,7 @@ class Names:
         recipient = ref.recipient
         identity: str | None = getattr(recipient, "identity", None)
         if identity is not None:
-            return identity
+            return identity if identity.startswith(_ABROAD) else f"{self.home}{identity}"
         if isinstance(recipient, RemoteRecipient):
             incarnation, number = recipient.incarnation, recipient.number
         else:
@@ -63,6 +67,9 @@ class Names:
         Raises:
             ValueError: It is no name.
         """
+        text = text.removeprefix(self.home)
+        if self.home and text.startswith(self.home):
+            text = text.removeprefix(self.home)
         scheme, _, identity = text.partition("/")
         if scheme in self.identities:
             return self.identities[scheme](identity)

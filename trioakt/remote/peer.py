@@ -17,9 +17,12 @@ from trioakt.errors import (
     AskCycleError,
     CodecError,
     ConnectionLostError,
+    LeaseLostError,
     MailboxFullError,
     NameTakenError,
+    NoQuorumError,
     NoReplyError,
+    PlacementError,
     ProtocolError,
     RemoteActorError,
     StartError,
@@ -59,6 +62,10 @@ _ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
         StartError,
         UnhandledMessageError,
     )
+} | {
+    "LeaseLostError": lambda text, _: LeaseLostError(text),
+    "NoQuorumError": lambda text, _: NoQuorumError(text),
+    "PlacementError": lambda text, _: PlacementError(text),
 }
 """What another node's answer may raise here, by name."""
 
@@ -367,6 +374,7 @@ class _Asked:
     def failed(self, error: TrioaktError) -> None:
         if isinstance(error, ActorStoppedError) and error.path in ("", self.recipient.path):  # not somebody behind it
             self.recipient.cause = self.recipient.cause or TerminationCause.STOPPED
+            error = ActorStoppedError(str(error), self.recipient.path)  # who forwards it must not be taken for it
         if self.ask.pending:
             self.ask.fail(error)
 

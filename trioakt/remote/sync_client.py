@@ -7,7 +7,7 @@ import threading
 from collections.abc import Awaitable, Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
 from queue import SimpleQueue
-from typing import Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
 
 import trio
 
@@ -15,6 +15,10 @@ from trioakt.lowlevel import Actor, ActorRef, Request
 from trioakt.remote.client import Balancing, Client, open_client
 from trioakt.remote.discovery import SeedProvider
 from trioakt.remote.settings import Tls
+
+if TYPE_CHECKING:
+    from trioakt.grains.grain import Grain
+    from trioakt.grains.ref import GrainRef
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -84,6 +88,18 @@ class SyncClient:
             NodeUnreachableError, RuntimeError, ValueError: As ``Client.locate``.
         """
         return self._run(timeout, lambda client: client.locate(name))
+
+    def grain(self, kind: type[Grain] | str, identity: str) -> GrainRef[Any]:
+        """Return the ref to a grain of the cluster, to be asked and sent to by this client.
+
+        Raises:
+            TypeError, ValueError, RuntimeError: As ``Client.grain``.
+        """
+
+        async def grain(client: Client) -> GrainRef[Any]:
+            return client.grain(kind, identity)
+
+        return self._run(math.inf, grain)
 
     def spawn(
         self, kind: type[Actor], *args: object, name: str | None = None, timeout: float = math.inf

@@ -8,6 +8,7 @@ one activation of each grain.
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from itertools import count
 from random import Random
 from typing import Any, ClassVar, cast
@@ -16,10 +17,10 @@ from weakref import WeakKeyDictionary
 import trio
 
 from trioakt import ActorRef, ActorStarted, ActorStopped, Bounded, Unbounded
-from trioakt.lowlevel import Ask, Cell, CoreSystem, Envelope, Instrument, Recipient, Standing
+from trioakt.lowlevel import Ask, AskOutcome, Cell, CoreSystem, Envelope, Instrument, Listener, Recipient, Standing
 from trioakt.remote.links import LinkLost, LinkUp
 from trioakt.remote.recipient import RemoteRecipient
-from trioakt.testing.ownership import Ownership, SimulatedStore
+from trioakt.testing.ownership import Ownership, SimulatedStore, is_steward
 from trioakt.testing.trace import Trace
 
 _MARK = "trioakt-simulation"
@@ -118,7 +119,7 @@ class Observer(Instrument):
         self._system: CoreSystem
         self._sessions: set[str] = set()
         self._tasks: WeakKeyDictionary[trio.lowlevel.Task, int] = WeakKeyDictionary()
-        self._asks: dict[Ask, None] = {}
+        self._asks: dict[int, Ask] = {}
         self._many = _MANY
 
     def opened(self, system: CoreSystem) -> None:
@@ -133,20 +134,27 @@ class Observer(Instrument):
     def sending(self, ref: ActorRef[Any], envelope: Envelope, headers: dict[str, str]) -> None:
         """Put a mark on a message."""
         if isinstance(envelope, Ask) and envelope.asked:
-            self._asks[envelope] = None
+            self._asks[id(envelope)] = envelope
             if len(self._asks) > self._many:
-                self._asks = {ask: None for ask in self._asks if ask.pending}
+                self._asks = {key: ask for key, ask in self._asks.items() if ask.pending}
                 self._many = max(_MANY, 2 * len(self._asks))
         number = self._invariants.number()
         task = self._tasks.setdefault(trio.lowlevel.current_task(), number)
         headers[_MARK] = f"{number} {task} {self._invariants.aim(ref.recipient)}"
+
+    def asked(self, ref: ActorRef[Any], kind: str, ask: Ask) -> Listener:
+        """Hear of a request to an actor of this node, which ends at once if its mailbox has no room."""
+        return partial(self._ended, id(ask))
+
+    def _ended(self, key: int, outcome: AskOutcome, error: BaseException | None) -> None:
+        self._asks.pop(key, None)
 
     def handling(
         self, ref: ActorRef[Any], kind: str, envelope: Envelope, headers: dict[str, str]
     ) -> AbstractContextManager[None]:
         """Check a message by its mark."""
         mark = headers.get(_MARK)
-        if self.over:
+        if self.over or is_steward(ref):
             return nullcontext()
         what = type(envelope.message).__name__
         if mark is not None:
@@ -192,21 +200,21 @@ class Observer(Instrument):
 
     def check_asks(self) -> None:
         """See that nobody waits for a node that is no more."""
-        for ask in self._asks:
+        for ask in self._asks.values():
             target = ask.target
             if ask.pending and isinstance(target, RemoteRecipient) and self._invariants.is_over(target.incarnation):
                 self._report(ask, f"waits for {target.address}, whose node is no more")
 
     def check_end(self) -> None:
         """See that the node, which has ended, has left no ask and no session."""
-        for ask in self._asks:
+        for ask in self._asks.values():
             if ask.pending:
                 self._report(ask, "has never ended")
         for address in sorted(self._sessions):
             self._invariants.report(f"{self._node} has ended, and not its session with {address}")
 
     def _check_asks_of(self, address: str) -> None:
-        for ask in self._asks:
+        for ask in self._asks.values():
             target = ask.target
             if ask.pending and isinstance(target, RemoteRecipient) and target.peer.address == address:
                 self._report(ask, f"waits for {target.address}, and the link there is lost")

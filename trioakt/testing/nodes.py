@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from random import Random
-from typing import Any, cast
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 import attrs
 import trio
 
 from trioakt import Actor, ActorSystem, Cluster, Grain, Remote
 from trioakt.remote.memory import MemoryNetwork
+from trioakt.testing.gates import Gate, Gates
 from trioakt.testing.invariants import Invariants, Observer
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _SYSTEM = "simulation"
 _EPOCH = 1_700_000_000.0
@@ -44,8 +48,17 @@ class _Node:
     system: ActorSystem
     observer: Observer
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    gate: Gate = attrs.field(factory=Gate)
     started: bool = False
     ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def live(self, task_status: trio.TaskStatus[None]) -> None:
+        """Run until its end."""
+        with self.scope, self.system.events.listen(self.observer.hear):
+            async with self.system:
+                self.started = True
+                task_status.started()
+                await trio.sleep_forever()
 
 
 class SimulatedNodes:
@@ -59,7 +72,7 @@ class SimulatedNodes:
             ``expire``, ``forget``. Nodes are called there as they are here, ``node-1`` and so on.
     """
 
-    def __init__(self, nursery: trio.Nursery, seeds: Random, invariants: Invariants) -> None:
+    def __init__(self, nursery: trio.Nursery, seeds: Random, invariants: Invariants, gates: Gates) -> None:
         self.rng = Random(seeds.getrandbits(64))
         self._seeds = seeds
         self._entropy = Random(seeds.getrandbits(64)).randbytes
@@ -67,6 +80,7 @@ class SimulatedNodes:
         self.store = invariants.store
         self._nursery = nursery
         self._invariants = invariants
+        self._gates = gates
         self._nodes: dict[str, _Node] = {}
         self._hosts: dict[ActorSystem, str] = {}
         self._scenario = trio.CancelScope()
@@ -115,20 +129,60 @@ class SimulatedNodes:
         self.store.crash(run.host)
         run.scope.cancel()
         self._network.crash(run.host)
+        run.gate.open()
         await run.ended.wait()
 
     async def restart(self, node: ActorSystem) -> ActorSystem:
         """Start a node once more, as it was started first, and return its successor: a new incarnation.
 
-        One that still runs is shut down in order before that.
+        One that still runs, frozen or not, is shut down in order before that.
         """
         host = self._host(node)
         run = self._nodes[host]
+        if not run.gate.is_open:
+            self.thaw(run.system)
         self._invariants.note("restart", host)
         run.system.shutdown()
         await run.ended.wait()
         self.store.restart(host)
         return await self._start(host, run.setup)
+
+    def freeze(self, node: ActorSystem) -> None:
+        """Let nothing of a node run until ``thaw``, as ``SIGSTOP`` does; what comes for it waits, and time goes on.
+
+        What the scenario itself does with the node's refs is not held up: let ``run_on`` do it.
+
+        Raises:
+            ValueError: It does not run.
+        """
+        run = self._running(node)
+        if run.gate.is_open:
+            self._invariants.note("freeze", run.host)
+            self._invariants.owners.freeze(run.host)
+            run.gate.close()
+
+    def thaw(self, node: ActorSystem) -> None:
+        """Let a node run again; all that has become due meanwhile happens now, in an order that the seed decides.
+
+        Raises:
+            ValueError: It does not run.
+        """
+        run = self._running(node)
+        if not run.gate.is_open:
+            self._invariants.note("thaw", run.host)
+            self._invariants.owners.thaw(run.host)
+            self._nursery.start_soon(self._invariants.owners.check_thawed, run.host)
+            run.gate.open()
+
+    async def run_on(
+        self, node: ActorSystem, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: Unpack[Ts]
+    ) -> T:
+        """Run ``await fn(*args)`` as something that the node does: while the node is frozen it does not go on.
+
+        Raises:
+            ValueError: It does not run.
+        """
+        return await self._gates.run(self._running(node).gate, fn, *args)
 
     # ----------------------------------------------------------------------- network
 
@@ -184,11 +238,15 @@ class SimulatedNodes:
             Exception: What the scenario has raised, or a node that has failed.
         """
         seconds = 0.0
-        with self._scenario:
-            await scenario(self, *args)
-            seconds = trio.current_time()
-            await self._settle()
-            await self._close()
+        try:
+            with self._scenario:
+                await scenario(self, *args)
+                seconds = trio.current_time()
+                await self._settle()
+                await self._close()
+        finally:
+            for node in self._nodes.values():
+                node.gate.open()
         if self._failure is not None:
             raise self._failure
         return seconds
@@ -198,6 +256,9 @@ class SimulatedNodes:
         self.delay(0.0, 0.0)
         self.heal()
         self.store.mend()
+        for run in self._nodes.values():
+            if not run.gate.is_open:
+                self.thaw(run.system)
         await trio.sleep(_SETTLING)
         for observer in self._invariants.observers:
             observer.check_asks()
@@ -246,11 +307,7 @@ class SimulatedNodes:
     async def _run(self, node: _Node, *, task_status: trio.TaskStatus[None]) -> None:
         """Be the task of a node."""
         try:
-            with node.scope, node.system.events.listen(node.observer.hear):
-                async with node.system:
-                    node.started = True
-                    task_status.started()
-                    await trio.sleep_forever()
+            await self._gates.run(node.gate, node.live, task_status)
         except Exception as error:
             if not node.started:
                 raise

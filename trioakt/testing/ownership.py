@@ -9,12 +9,16 @@ from types import TracebackType
 from typing import Any, cast
 
 import attrs
+import trio
 
 from trioakt import ActorRef, ActorSystem, GrainRef
 from trioakt.cluster.memory import MemoryStore
 from trioakt.errors import LeaseLostError
 from trioakt.grains.ref import GrainRecipient
 from trioakt.lowlevel import Cell, CoreSystem, Recipient
+
+_MOMENT = 1e-6
+"""Seconds after which what happens at one moment has happened."""
 
 
 class SimulatedStore(MemoryStore):
@@ -107,11 +111,16 @@ class _Owner:
 
     name: str
     node: str
+    system: ActorSystem
     ref: ActorRef[Any]
     token: int
     shard: str = ""
     """Of a grain."""
+    incarnation: int = 0
+    """Of its node, where it is a grain."""
     busy: int = 0
+    past: bool = False
+    """Whether its node was thawed after it had lost the lease."""
 
     def __enter__(self) -> None:
         self.busy += 1
@@ -125,9 +134,30 @@ class _Owner:
         return f"{self.node} with {self.token}"
 
     @property
+    def is_guest(self) -> bool:
+        """Whether it is a grain whose place the owner of its shard has chosen."""
+        return bool(self.shard) and "/$guests." in self.ref.path
+
+    @property
+    def proof(self) -> tuple[str, int]:
+        """The key in the store that proves the ownership, and its token."""
+        if self.is_guest:  # it is there for as long as its node is a member, and the owner of its shard wants it
+            return f"members/{self.node}", self.incarnation
+        in_shard = self.shard or self.name.startswith("$shard.")
+        return f"owners/{self.shard or self.name}", self.token >> 20 if in_shard else self.token
+
+    @property
+    def holds(self) -> bool:
+        """Whether its node thinks that it owns it."""
+        try:
+            return self.system.cluster.fencing_token(self.ref.path) == self.token
+        except (LeaseLostError, RuntimeError):
+            return False
+
+    @property
     def is_active(self) -> bool:
-        """Whether it handles a message, or may begin to; a grain is active until it has ended."""
-        return self.busy > 0 or self.ref.is_alive or bool(self.shard)
+        """Whether it handles a message, or may begin to; a grain is active until it has ended, if in time."""
+        return self.busy > 0 or self.ref.is_alive or (bool(self.shard) and not self.past)
 
 
 class Ownership:
@@ -143,21 +173,27 @@ class Ownership:
         self._report = report
         self._owners: dict[Recipient, _Owner] = {}
         self._last: dict[str, int] = {}
+        self._frozen: set[str] = set()
+        self._thawed: dict[str, float] = {}
 
-    def started(self, node: str, system: CoreSystem, ref: ActorRef[Any]) -> None:
+    def started(self, node: str, core: CoreSystem, ref: ActorRef[Any]) -> None:
         """Check an actor that has started, if its name is one of the cluster."""
-        if isinstance(ref, GrainRef):
-            return  # it is active since its class was called
+        if isinstance(ref, GrainRef) or is_steward(ref):
+            return  # a grain is active since its class was called
+        system = cast("ActorSystem", core)
         name = ref.path.removeprefix(f"{system.user.path}/")
+        if name.startswith("$guests."):
+            return  # the parent of grains that are looked at one by one
         try:
-            token = cast("ActorSystem", system).cluster.fencing_token(ref.path)
+            token = system.cluster.fencing_token(ref.path)
         except LeaseLostError:
             token = 0  # if its name is one of the cluster, it must not be there any more when that has an owner
         except RuntimeError:
             if self._store.token(f"{_prefix(system)}owners/{name}") is not None:
                 self._report(f"{node} starts {name} and does not own it")
             return
-        owner = self._owners[ref.recipient] = _Owner(name, node, ref, token)
+        owner = self._owners[ref.recipient] = _Owner(name, node, system, ref, token)
+        owner.past = self._wakes(node) and not owner.holds
         if token > 0:
             self._check_alone(owner)
 
@@ -166,12 +202,17 @@ class Ownership:
         grain = cell.ref.recipient
         if not isinstance(grain, GrainRecipient) or not grain.shard or self._is_known(cell):
             return
+        owner = _Owner(
+            f"{grain.kind}/{grain.id}", node, cast("ActorSystem", cell.system), ActorRef(cell), 0, grain.shard
+        )
         try:
-            token = cast("ActorSystem", cell.system).cluster.fencing_token(cell.path)
+            owner.token = owner.system.cluster.fencing_token(cell.path)
+            owner.incarnation = int(owner.system.cluster.membership.run_id.rpartition("/")[2])
         except (LeaseLostError, RuntimeError):
-            self._report(f"{node} activates {grain.kind}/{grain.id} and does not own {grain.shard}")
-            return
-        owner = _Owner(f"{grain.kind}/{grain.id}", node, ActorRef(cell), token, grain.shard)
+            owner.past = self._wakes(node)
+            if not owner.past:
+                self._report(f"{node} activates {grain.kind}/{grain.id} and does not own {grain.shard}")
+                return
         self._check_alone(owner)
         self._owners[grain] = owner
 
@@ -199,18 +240,44 @@ class Ownership:
         """Hear that an actor has ended."""
         self._owners.pop(ref.recipient, None)
 
+    def freeze(self, node: str) -> None:
+        """Hear that nothing of a node runs from now on."""
+        self._frozen.add(node)
+
+    def thaw(self, node: str) -> None:
+        """Hear that a node runs again; what it does at this moment, before it sees how late it is, is excused."""
+        self._frozen.discard(node)
+        self._thawed[node] = trio.current_time()
+        for owner in self._owners.values():
+            if owner.node == node:
+                owner.past = not owner.holds
+
+    async def check_thawed(self, node: str) -> None:
+        """See that a node that is thawed ends at once what it does not own any more, but for the last hook."""
+        thawed = self._thawed[node]
+        await trio.sleep(_MOMENT)
+        for owner in self._owners.values():
+            if owner.node == node and owner.past and (owner.busy or owner.ref.is_alive) and not self._wakes(node):
+                self._report(f"{node}, thawed at {thawed:.6f} s, still owns {owner.name} with {owner.token}")
+
+    def _wakes(self, node: str) -> bool:
+        """Return whether a node has had no moment yet since it was frozen."""
+        return node in self._frozen or self._thawed.get(node) == trio.current_time()
+
     def crashed(self, node: str) -> None:
         """Forget what was owned by a node that is no more."""
+        self._frozen.discard(node)
         self._owners = {recipient: owner for recipient, owner in self._owners.items() if owner.node != node}
 
     def handling(self, system: CoreSystem, ref: ActorRef[Any], what: str) -> _Owner | None:
         """Check an actor that is about to handle a message; what is returned is entered meanwhile."""
         owner = self._owners.get(ref.recipient)
         if owner is not None and not self._is_excused(owner):
-            present = self._store.token(f"{_prefix(system)}owners/{owner.shard or owner.name}")
-            if present != (owner.token or None):
+            key, token = owner.proof
+            present = self._store.token(f"{_prefix(system)}{key}")
+            if present != (token or None):
                 self._report(
-                    f"{owner.node} handles {what} for {owner.name} with the token {owner.token}, not {present}"
+                    f"{owner.node} handles {what} for {owner.name} with the token {token}, not {present}"
                 )
         return owner
 
@@ -219,7 +286,7 @@ class Ownership:
         module: Any = import_module("trioakt.cluster.view")  # it needs what a system without a cluster does not
         view = self._store.load(module.View(_prefix(system)))
         served = {
-            (owner.name, owner.token): owner
+            (owner.name, owner.proof[1]): owner
             for owner in self._owners.values()
             if owner.token > 0 and owner.ref.is_alive and not owner.shard
         }
@@ -233,8 +300,17 @@ class Ownership:
         return strays
 
     def _is_excused(self, owner: _Owner) -> bool:
-        """Return whether the store was made to end the lease of an owner before its time."""
-        return 0 < owner.token <= self._store.expired.get(owner.node, 0)
+        """Return whether an owner is frozen, or cannot have seen yet that its lease has ended."""
+        if owner.node in self._frozen or (owner.past and self._wakes(owner.node)):
+            return True
+        if owner.is_guest and owner.token >> 20 <= max(self._store.expired.values(), default=0):
+            return True  # who has placed it there cannot have seen that either
+        return 0 < owner.proof[1] <= self._store.expired.get(owner.node, 0)
+
+
+def is_steward(ref: ActorRef[Any]) -> bool:
+    """Return whether an actor only passes on what is for a grain that is placed elsewhere."""
+    return ref.path.startswith("/user/$shard.") and ref.path.count("/") > 2
 
 
 def _prefix(system: CoreSystem) -> str:

@@ -11,6 +11,7 @@ import trio
 from trio.testing import MockClock
 
 from trioakt.testing.chance import repeatable
+from trioakt.testing.gates import Gates
 from trioakt.testing.invariants import Invariants
 from trioakt.testing.nodes import SimulatedNodes
 from trioakt.testing.trace import TraceEntry
@@ -62,19 +63,20 @@ class Simulation:
         seeds = Random(self._seed)
         try:
             with repeatable(Random(seeds.getrandbits(64))):
-                return trio.run(self._run, seeds, scenario, args, clock=MockClock(autojump_threshold=0))
+                clock, gates = MockClock(autojump_threshold=0), Gates()
+                return trio.run(self._run, seeds, scenario, args, gates, clock=clock, instruments=[gates])
         except BaseException as error:
             _tell(error, f"simulation seed {self._seed}")
             raise
 
-    async def _run(self, seeds: Random, scenario: Any, args: tuple[object, ...]) -> SimulationResult:
+    async def _run(self, seeds: Random, scenario: Any, args: tuple[object, ...], gates: Gates) -> SimulationResult:
         invariants = Invariants(Random(seeds.getrandbits(64)))
         before = trio.lowlevel.current_statistics().tasks_living
         failed: BaseException | None = None
         seconds = 0.0
         async with trio.open_nursery() as nursery:
             try:
-                seconds = await SimulatedNodes(nursery, seeds, invariants).play(scenario, args)
+                seconds = await SimulatedNodes(nursery, seeds, invariants, gates).play(scenario, args)
             except (trio.Cancelled, KeyboardInterrupt):
                 raise
             except BaseException as error:

@@ -1,0 +1,1 @@
+"""Several clusters behind one directory: where each is, how it stands, and how the others reach what it has."""

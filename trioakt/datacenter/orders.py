@@ -1,0 +1,38 @@
+"""Orders: what one datacenter asks another one to place, and how that is done there."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class SpawnOrder(msgspec.Struct, frozen=True):
+    """An actor that is to have a name of the cluster over there."""
+
+    kind: str
+    args: bytes
+    name: str
+    strategy: str
+    role: str
+    relocate: bool
+    options: dict[str, int | float]
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(SpawnOrder)
+
+
+def encode_order(order: SpawnOrder) -> str:
+    """Return an order as the text of a question."""
+    return _encoder.encode(order).decode()
+
+
+def decode_order(text: str) -> SpawnOrder:
+    """Return the order.
+
+    Raises:
+        ValueError: It is none.
+    """
+    try:
+        return _decoder.decode(text)
+    except msgspec.DecodeError as error:
+        raise ValueError(f"no order: {error}") from None

@@ -1,0 +1,96 @@
+"""Gates: how the tasks of one node are kept from running, as a process is by ``SIGSTOP``, while Trio and others go on.
+
+Whatever a task has been waiting for comes: its deadline passes, its event is set, it is cancelled. But the task does not
+run before the gate is open again, and only then gets what was meant for it.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, TypeVar, TypeVarTuple, Unpack
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+
+
+class Gate:
+    """Lets tasks run while it is open."""
+
+    def __init__(self) -> None:
+        self.is_open = True
+        self._waiting: list[Task] = []
+
+    def close(self) -> None:
+        """Let them run no further."""
+        self.is_open = False
+
+    def open(self) -> None:
+        """Let them run again, each in its turn."""
+        self.is_open = True
+        waiting, self._waiting = self._waiting, []
+        for task in waiting:
+            reschedule(task)
+
+    async def wait_open(self) -> None:
+        """Wait until it is open; this cannot be cancelled."""
+        while not self.is_open:
+            self._waiting.append(current_task())
+            await wait_task_rescheduled(lambda _: Abort.FAILED)
+
+    @types.coroutine
+    def guard(self, inner: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+        """Await a coroutine, and keep what its steps are to begin with until the gate is open."""
+        step, given = inner.send, None
+        while True:
+            if not self.is_open:
+                yield from self.wait_open().__await__()
+            try:
+                trap = step(given)
+            except StopIteration as end:
+                return end.value  # type: ignore[no-any-return]
+            step, given = inner.send, None
+            try:
+                given = yield trap
+            except BaseException as error:
+                step, given = inner.throw, error
+            trap = None
+
+
+class Gates(trio.abc.Instrument):
+    """Knows behind which gate a task is: that of the nearest task above it that has said so."""
+
+    def __init__(self) -> None:
+        self._gates: dict[Task, Gate] = {}
+
+    def task_spawned(self, task: Task) -> None:
+        """Put a new task behind the gate of those above it; who that is, is only known when it runs."""
+        task.coro = self._run(task, task.coro)
+
+    async def _run(self, task: Task, inner: Coroutine[Any, Any, object]) -> object:
+        gate = self._gate_of(task)
+        return await inner if gate is None else await gate.guard(inner)
+
+    def _gate_of(self, task: Task | None) -> Gate | None:
+        while task is not None:
+            if task in self._gates:
+                return self._gates[task]
+            nursery = task.eventual_parent_nursery or task.parent_nursery
+            task = None if nursery is None else nursery.parent_task
+        return None
+
+    async def run(self, gate: Gate, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: Unpack[Ts]) -> T:
+        """Run ``await fn(*args)`` behind a gate, and with it the tasks that are started in it."""
+        task = current_task()
+        before = self._gates.get(task)
+        self._gates[task] = gate
+        try:
+            return await gate.guard(fn(*args))
+        finally:
+            if before is None:
+                del self._gates[task]
+            else:
+                self._gates[task] = before
