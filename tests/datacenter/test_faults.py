@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
+from random import Random
 
 import pytest
 import trio
@@ -14,8 +15,10 @@ from tests.datacenter.kinds import Clerk, Nap, User
 from tests.datacenter.world import KINDS, LEASE, MAX_AGE, World, located, two_towns
 from trioakt import (
     ActorRef,
+    ActorStoppedError,
     ConnectionLostError,
     DatacenterError,
+    DatacenterState,
     NodeUnreachableError,
     Placement,
     TerminationCause,
@@ -118,7 +121,7 @@ async def test_who_watches_a_name_hears_nothing_of_the_link_and_who_watches_a_gr
         with cut(world):
             ended = await probe.expect_terminated(user, within=30)
             assert ended.cause == TerminationCause.NODE_LOST
-            await probe.expect_no_message(within=30)
+            await probe.expect_none(within=30)
 
 
 async def test_the_link_back_is_cut_too(autojump_clock: MockClock) -> None:
@@ -157,6 +160,47 @@ async def test_refs_in_hand_go_on_when_the_directory_is_out_of_reach(autojump_cl
         await trio.sleep(LEASE + MAX_AGE)
         assert here.grain(User, "u-1", datacenter="us") == user
         assert [each.state.value for each in here.cluster.datacenters()] == ["active", "active"]
+
+
+async def test_who_waits_for_another_datacenter_when_the_own_node_ends_is_told(autojump_clock: MockClock) -> None:
+    async with two_towns() as (world, eu, here, _, _):
+        second = await eu.start("eu-2", grains=(User,))
+        await second.cluster.wait_datacenter("us")
+        user = second.grain(User, "u-1", datacenter="us")
+        refused = list[str]()
+
+        async def ask() -> None:
+            with pytest.raises((ActorStoppedError, ConnectionLostError)) as ended:
+                await user.ask(Add(1))
+            refused.append(type(ended.value).__name__)
+
+        async with trio.open_nursery() as nursery:
+            with cut(world):
+                nursery.start_soon(ask)
+                await trio.sleep(1)
+                await eu.leave(second)
+        assert refused
+        with pytest.raises(ActorStoppedError):
+            second.grain(User, "u-1", datacenter="us")
+        assert await here.grain(User, "u-1", datacenter="us").ask(Add(1)) == 1
+
+
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_slow_directory_in_which_nodes_come_and_go_tells_the_truth_in_the_end(
+    autojump_clock: MockClock, seed: int
+) -> None:
+    async with two_towns() as (world, _, here, us, there):
+        rng = Random(seed)
+        world.directory.delay(0.0, LEASE / 10, rng)
+        second = await us.start("us-3", kinds=KINDS, grains=(User,))
+        for act in rng.sample([us.leave, us.crash], 2):
+            await trio.sleep(rng.uniform(0, LEASE))
+            await act(there.pop(rng.randrange(len(there))))
+        await trio.sleep(3 * LEASE)
+
+        _, info = here.cluster.datacenters()
+        assert (info.state, info.addresses) == (DatacenterState.ACTIVE, (second.address,))
+        assert await here.grain(User, "u-1", datacenter="us").ask(Who()) == second.address
 
 
 async def test_a_node_whose_address_is_that_of_another_datacenter_now_is_not_believed(

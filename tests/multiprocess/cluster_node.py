@@ -17,7 +17,7 @@ from typing import Any
 import trio
 
 from tests.multiprocess.cluster_kinds import Account, Add, Bookkeeper, Where
-from tests.multiprocess.grain_kinds import Tally, open_extensions
+from tests.multiprocess.grain_kinds import KINDS, grain_of, open_extensions
 from trioakt import ActorNotFoundError, ActorRef, ActorSystem, Cluster, Placement, Remote
 from trioakt.cluster.events import MembershipLost, NodeJoined, NodeLeft
 
@@ -30,7 +30,7 @@ def system_of(
     """Make a node of the cluster; a client owns nothing."""
     remote = Remote(url, node=node, cookie="tests", heartbeat=0.2, suspicion=2.0)
     kinds = () if is_client else (Account, Bookkeeper)
-    cluster = Cluster(store, kinds=kinds, grains=() if is_client else (Tally,), lease_ttl=lease_ttl)
+    cluster = Cluster(store, kinds=kinds, grains=() if is_client else KINDS, lease_ttl=lease_ttl)
     return ActorSystem("town", remote=remote, cluster=cluster, extensions=extensions)
 
 
@@ -82,10 +82,10 @@ class Obedience:
         return list(await (await self._found(name)).ask(Add()))
 
     async def count(self, identity: str) -> list[int]:
-        return list(await self._system.grain(Tally, identity).ask(Add()))
+        return list(await grain_of(self._system, identity).ask(Add()))
 
     async def grain_home(self, identity: str) -> str:
-        return str(await self._system.grain(Tally, identity).ask(Where()))
+        return str(await grain_of(self._system, identity).ask(Where()))
 
     async def owned(self) -> list[str]:
         """Return the names that run in this process."""

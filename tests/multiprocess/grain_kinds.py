@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from tests.multiprocess.cluster_kinds import Add, Where
-from trioakt import Context, Idle, message
+from trioakt import ActorSystem, Context, GrainRef, Idle, Placement, message
 from trioakt.grains.persistent import EventSourcedGrain
 from trioakt.lowlevel import RestPolicy
 from trioakt.persistence import open_sqlite_journal
@@ -75,6 +75,20 @@ class Tally(EventSourcedGrain[Total]):
                 ctx.reply([self.state.number, token])
             case _:
                 ctx.unhandled()
+
+
+class Rover(Tally):
+    """Counts on any node, whoever owns its shard."""
+
+    placement = Placement.random()
+
+
+KINDS: tuple[type[Tally], ...] = (Tally, Rover)
+
+
+def grain_of(system: ActorSystem, identity: str) -> GrainRef:
+    """Return the grain with an identity, which tells its class."""
+    return system.grain(Rover if identity.startswith("rover") else Tally, identity)
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from tests.multiprocess.grain_kinds import DIRECTORY, Notes
 
 __all__ = ["engine"]
 
-IDS = [f"id-{number}" for number in range(8)]
+IDS = [*(f"id-{number}" for number in range(8)), *(f"rover-{number}" for number in range(4))]
 
 
 class Counting:

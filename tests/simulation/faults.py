@@ -71,7 +71,7 @@ class Ordeal:
         self.sim.partition({one}, others, one_way=self.rng.random() < 0.5, store=self.rng.random() < 0.5)
 
     async def freeze(self) -> None:
-        """Let a node stand still: for less than others suspect it, for more, beyond its lease, or until all is mended."""
+        """Let a node stand still, maybe for longer than its lease lasts, maybe until all is mended."""
         node = self.rng.choice(self.nodes)
         self.sim.freeze(node)
         if self.rng.random() < 0.6:

@@ -52,4 +52,6 @@ async def _check_others(store: Store, prefix: str, ours: MemberFact) -> None:
         if theirs.shards != ours.shards:
             raise ClusterError(f"{entry.key!r} has Cluster(shards={theirs.shards}), this node shards={ours.shards}")
         if theirs.datacenter != ours.datacenter:
-            raise ClusterError(f"{entry.key!r} is in the datacenter {theirs.datacenter!r}, this node {ours.datacenter!r}")
+            raise ClusterError(
+                f"{entry.key!r} is in the datacenter {theirs.datacenter!r}, this node {ours.datacenter!r}"
+            )

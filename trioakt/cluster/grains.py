@@ -70,7 +70,11 @@ class ClusterGrains:
         """Return the ref to a grain; see ``ActorSystem.grain``."""
         name = self._names.get(check_grain(factory))
         if name is None:
-            name = self._names[factory] = GrainKind.of(factory, self.system.settings.actors).name
+            name = GrainKind.of(factory, self.system.settings.actors).name
+            known = {self._membership.kinds.get(name, factory), *(k for k, text in self._names.items() if text == name)}
+            if known - {factory}:
+                raise TypeError(f"{self.system.name!r} has grains of another class that is called {name}")
+            self._names[factory] = name
         return self._ref(name, check_identity(identity))
 
     def _read(self, text: str) -> GrainRef[Any]:

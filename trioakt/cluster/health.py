@@ -15,7 +15,8 @@ class Health:
         draining: Whether it hands over what it owns, and takes nothing on.
         last_heard: Seconds since the store has last been heard from; ``inf`` before the first time.
         members: How many members there are, as far as it has heard.
-        orphans: How many names of the cluster nobody owns, as far as it has heard; more than a moment is too long.
+        orphans: How many names of the cluster nobody owns, as far as it has heard; more than a moment is too long. The
+            shards of grains that no member takes do not count.
     """
 
     is_member: bool

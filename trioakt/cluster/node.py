@@ -82,14 +82,15 @@ class ClusterNode:
 
     def health(self) -> Health:
         """Return how this node stands in the cluster now."""
-        membership = self.membership
+        membership, names = self.membership, self.view.names
+        taken = frozenset[str]().union(*(member.kinds for member in self.view.members.values()))
         return Health(
             is_member=membership.holds,
             lease_left=0.0 if membership.lease is None else membership.lease.left,
             draining=membership.draining,
             last_heard=trio.current_time() - membership.heard_at,
             members=len(self.view.members),
-            orphans=len(self.view.orphans),
+            orphans=sum(not is_shard(each) or names[each].fact.kind in taken for each in self.view.orphans),
         )
 
     async def wait_members(self, number: int) -> tuple[Member, ...]:

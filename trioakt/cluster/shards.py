@@ -20,6 +20,7 @@ from trioakt.lowlevel import (
     Ask,
     DeadLetterReason,
     Envelope,
+    Notice,
     PoisonPill,
     Signal,
     Stop,
@@ -111,7 +112,7 @@ class Door:
             case GuestLeft(identity) if self.stewards is not None:
                 steward = self.shard.active(identity)
                 if steward is not None:
-                    steward.deliver(envelope)
+                    steward.deliver(Notice(envelope.message))
                 return
             case KeepReminder() | DropReminder() if isinstance(envelope, Ask):
                 self.shard.keeper.own().tasks.start_soon(self.reminders.obey, envelope)

@@ -19,7 +19,7 @@ from trioakt.cluster.placement import Placement, Placing
 from trioakt.cluster.view import fit
 from trioakt.errors import TrioaktError
 from trioakt.grains.grain import Contained, Grain, GrainKind
-from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Recipient, message
+from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Notice, Recipient, message
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import deliver_or_lose
@@ -114,6 +114,11 @@ class Stewards:
         """Whether grains are active again at once when their node is lost."""
         return self._grain.relocation == "eager"
 
+    @property
+    def has_room(self) -> bool:
+        """Whether some node can have these grains."""
+        return bool(self._fitting())
+
     def note_origin(self, identity: str, node: str) -> None:
         """Hear from which node a message comes."""
         if node and identity not in self._lodgings:
@@ -186,7 +191,7 @@ class Stewards:
 
     async def _place(self, identity: str) -> Lodging | None:
         origin = self._origins.get(identity) or self._estate.run.rpartition("/")[0]
-        left = fit(self._view.members.values(), self.kind.name, self._placement.role)
+        left = self._fitting()
         while left:
             rng, turn = self._estate.system.settings.rng, next(self._guests.turns)
             placing = Placing(left, origin, self._guests.placed, rng, turn)
@@ -196,6 +201,9 @@ class Stewards:
                 return lodging
             left.remove(chosen)
         return None
+
+    def _fitting(self) -> list[Member]:
+        return fit(self._view.members.values(), self.kind.name, self._placement.role)
 
     def _fallback(self, fitting: Iterable[Member]) -> Member:
         """Return this node, or else the oldest that fits, where a grain cannot be on the node that wants it."""
@@ -265,15 +273,18 @@ class Stewards:
         """Hear of members that have gone or drain: their guests are to be elsewhere."""
         self._losses += len(delta.left)
         for identity, lodging in tuple(self._lodgings.items()):
-            present = self._view.members.get(lodging.member.node)
-            steward = shard.active(identity)
-            if not self._is_there(lodging.member):
+            member = self._view.members.get(lodging.member.node)
+            if member is None or member.run != lodging.member.run:
                 self._drop(identity)
-                if steward is not None:
-                    ActorRef[Any](steward).tell(Move() if self.is_eager else GuestLeft(identity))
-            elif present is not None and steward is not None and present.draining and not lodging.member.draining:
-                self._lodgings[identity] = attrs.evolve(lodging, member=present)
-                ActorRef[Any](steward).tell(Move())
+                news = Move() if self.is_eager else GuestLeft(identity)
+            elif member.draining and not lodging.member.draining and member.run != self._estate.run:
+                self._lodgings[identity] = attrs.evolve(lodging, member=member)
+                news = Move()
+            else:  # where this node drains, its stewards end
+                continue
+            steward = shard.active(identity)
+            if steward is not None:
+                steward.deliver(Notice(news))
 
 
 class Steward(Actor):
@@ -314,7 +325,8 @@ class Steward(Actor):
         await self._stewards.leave(self._identity, "dismiss")
 
     async def _wake(self) -> None:
-        self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
+        if self._stewards.has_room:
+            self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
 
     async def _find(self, ctx: CoreContext) -> None:
         try:

@@ -1,14 +1,14 @@
 """Gates: how the tasks of one node are kept from running, as a process is by ``SIGSTOP``, while Trio and others go on.
 
-Whatever a task has been waiting for comes: its deadline passes, its event is set, it is cancelled. But the task does not
-run before the gate is open again, and only then gets what was meant for it.
+Whatever a task has been waiting for comes: its deadline passes, its event is set, it is cancelled. But the task does
+not run before the gate is open again, and only then gets what was meant for it.
 """
 
 from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
@@ -44,15 +44,16 @@ class Gate:
     @types.coroutine
     def guard(self, inner: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
         """Await a coroutine, and keep what its steps are to begin with until the gate is open."""
-        step, given = inner.send, None
+        step: Callable[[Any], Any] = inner.send
+        given: Any = None
         while True:
             if not self.is_open:
                 yield from self.wait_open().__await__()
             try:
                 trap = step(given)
             except StopIteration as end:
-                return end.value  # type: ignore[no-any-return]
-            step, given = inner.send, None
+                return cast("T", end.value)
+            step, given = inner.send, None  # what was given shall not live longer than without this
             try:
                 given = yield trap
             except BaseException as error:
@@ -61,14 +62,14 @@ class Gate:
 
 
 class Gates(trio.abc.Instrument):
-    """Knows behind which gate a task is: that of the nearest task above it that has said so."""
+    """Knows behind which gate each task is: that of the nearest task above it that has one of its own."""
 
     def __init__(self) -> None:
         self._gates: dict[Task, Gate] = {}
 
     def task_spawned(self, task: Task) -> None:
-        """Put a new task behind the gate of those above it; who that is, is only known when it runs."""
-        task.coro = self._run(task, task.coro)
+        """Put a new task behind the gate of those above it; who they will be is known when it runs."""
+        task.coro = cast("Any", self._run(task, task.coro))
 
     async def _run(self, task: Task, inner: Coroutine[Any, Any, object]) -> object:
         gate = self._gate_of(task)
@@ -82,15 +83,23 @@ class Gates(trio.abc.Instrument):
             task = None if nursery is None else nursery.parent_task
         return None
 
-    async def run(self, gate: Gate, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: Unpack[Ts]) -> T:
-        """Run ``await fn(*args)`` behind a gate, and with it the tasks that are started in it."""
-        task = current_task()
-        before = self._gates.get(task)
-        self._gates[task] = gate
-        try:
-            return await gate.guard(fn(*args))
-        finally:
-            if before is None:
+    async def run(self, gate: Gate, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: *Ts) -> T:
+        """Run ``await fn(*args)`` in a task of its own behind a gate, and return or raise what comes of it."""
+        outcome: list[T | Exception] = []
+
+        async def run() -> None:
+            task = current_task()
+            self._gates[task] = gate
+            try:
+                outcome.append(await gate.guard(fn(*args)))
+            except Exception as error:
+                outcome.append(error)  # it leaves as it is, not inside the nursery's group
+            finally:
                 del self._gates[task]
-            else:
-                self._gates[task] = before
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(run, name=fn)
+        (result,) = outcome
+        if isinstance(result, Exception):
+            raise result
+        return result

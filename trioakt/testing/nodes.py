@@ -174,9 +174,7 @@ class SimulatedNodes:
             self._nursery.start_soon(self._invariants.owners.check_thawed, run.host)
             run.gate.open()
 
-    async def run_on(
-        self, node: ActorSystem, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: Unpack[Ts]
-    ) -> T:
+    async def run_on(self, node: ActorSystem, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: *Ts) -> T:
         """Run ``await fn(*args)`` as something that the node does: while the node is frozen it does not go on.
 
         Raises:

@@ -276,9 +276,7 @@ class Ownership:
             key, token = owner.proof
             present = self._store.token(f"{_prefix(system)}{key}")
             if present != (token or None):
-                self._report(
-                    f"{owner.node} handles {what} for {owner.name} with the token {token}, not {present}"
-                )
+                self._report(f"{owner.node} handles {what} for {owner.name} with the token {token}, not {present}")
         return owner
 
     def find_strays(self, system: CoreSystem) -> list[str]:
