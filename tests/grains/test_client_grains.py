@@ -17,6 +17,7 @@ from trioakt import (
     ActorNotFoundError,
     ActorStoppedError,
     ActorSystem,
+    Bounded,
     Client,
     Context,
     Grain,
@@ -177,14 +178,22 @@ async def test_no_message_of_a_client_is_lost_or_overtaken_while_a_shard_moves(a
 
 
 async def test_who_waits_for_room_when_a_shard_moves_waits_for_the_next_owner(autojump_clock: MockClock) -> None:
-    async with open_nodes(2) as (_, (here, there), client):
-        grain = client.grain(User, await identity_at(there, client))
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(there.cluster.drain)
-            for number in range(100):
-                nursery.start_soon(grain.send, Add(number))
-                await trio.sleep(0.01)
-        assert await grain.ask(Who()) == here.address
+    class Narrow(User):
+        options = {"mailbox": Bounded(1)}  # noqa: RUF012
+
+    async with open_town() as town:
+        nodes = {node.address: node for node in [await town.start(name, grains=[Narrow]) for name in "ab"]}
+        async with client_of(town, "a", cluster=True) as client:
+            ada = client.grain(Narrow, "ada")
+            home = nodes[await ada.ask(Who())]
+            await home.cluster.wait_members(2)
+            async with trio.open_nursery() as nursery:
+                for number in range(30):
+                    nursery.start_soon(ada.send, Slowly(number))
+                await trio.sleep(0.05)
+                await home.cluster.drain()
+            await trio.sleep(1.0)
+            assert await ada.ask(Who()) != home.address
 
 
 async def test_a_grain_whose_node_crashes_is_reached_at_the_next_owner(autojump_clock: MockClock) -> None:

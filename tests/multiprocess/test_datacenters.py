@@ -163,7 +163,7 @@ async def test_all_goes_on_by_itself_when_the_link_that_was_cut_is_restored(
         assert ended == ["ConnectionLostError"]
         with pytest.raises(Refused, match="ConnectionLostError"):
             await here.do("add_held", "ada")
-        with pytest.raises(Refused, match="NodeUnreachableError|ConnectionLostError"):
+        with pytest.raises(Refused, match=r"NodeUnreachableError|ConnectionLostError"):
             await here.do("place_there", "eve", "us")
         await here.do("spawn", "own", "eve")
         assert (await eu["eu-2"].do("add", "own"))[0] == 1

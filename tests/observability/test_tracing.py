@@ -19,6 +19,7 @@ from trioakt import (
     ActorSystem,
     Bounded,
     Context,
+    Grain,
     MailboxFullError,
     Reentrancy,
     RoundRobin,
@@ -295,6 +296,23 @@ async def test_a_handling_span_leaves_nothing_behind_for_the_next_message() -> N
         ada.tell(Note())
         await settle()
     assert [span.parent for span in spans.ended] == [None] * 3
+
+
+async def test_what_waits_for_a_grain_to_be_active_again_stays_in_the_trace_of_its_sender() -> None:
+    class Slow(Recorder, Grain):
+        async def post_stop(self, ctx: Context) -> None:
+            await trio.sleep(0.01)
+
+    spans = Spans()
+    async with traced(spans) as system:
+        ada = system.grain(Slow, "ada")
+        await ada.ask(Get())
+        ada.stop()
+        with spans.provider.get_tracer("app").start_as_current_span("order"):
+            ada.tell(Note())
+        await ada.ask(Get())
+    order = spans.named("order")
+    assert order in [spans.parent(span) for span in spans.ended if span.kind is SpanKind.CONSUMER]
 
 
 async def test_an_actor_does_not_go_on_with_the_trace_in_which_it_was_spawned() -> None:

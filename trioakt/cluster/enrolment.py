@@ -30,7 +30,7 @@ async def enrol(store: Store, prefix: str, node: str, fact: MemberFact, lease: L
         patience: Seconds to wait for the earlier one.
 
     Raises:
-        ClusterError: That one is still there, or some member is of another version or datacenter, or counts shards differently.
+        ClusterError: That one is still there, or a member is of another version or datacenter, or counts shards otherwise.
         NoQuorumError, LeaseLostError: As ``Store.create``.
     """
     give_up = trio.current_time() + patience

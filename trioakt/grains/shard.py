@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote
 
@@ -27,6 +28,7 @@ from trioakt.lowlevel import (
     begin,
     passes_through,
 )
+from trioakt.patterns.parking import Parked
 from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import lose
 from trioakt.supervision import OneForOne
@@ -109,7 +111,7 @@ class Shard:
         self._named = named
         self._active: dict[str, Cell] = {}
         self._making: set[str] = set()
-        self._waiting: dict[str, deque[Envelope]] = {}
+        self._waiting: dict[str, deque[Parked]] = {}
         keeper.signal(Watch(self))
 
     def active(self, identity: str) -> Cell | None:
@@ -141,8 +143,7 @@ class Shard:
         """Deliver what has waited while the keeper was made again."""
         for identity in tuple(self._waiting):
             if identity not in self._active:
-                for envelope in self._waiting.pop(identity, ()):
-                    self._go_on(self.ref_to(identity), envelope)
+                self._go_on(identity)
         await trio.lowlevel.checkpoint()
 
     def wake(self, identity: str) -> None:
@@ -189,22 +190,25 @@ class Shard:
         del self._active[identity]
         if self.changed is not None:
             self.changed(identity)
-        for envelope in self._waiting.pop(identity, ()):
-            if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
-                grain = self.ref_to(identity)
-                self.system.dead_letter(envelope.message, envelope.sender, grain, DeadLetterReason.ASKER_GONE)
-            else:
-                self._go_on(self.ref_to(identity), envelope)
+        self._go_on(identity)
 
     def _end(self) -> None:
         waiting, self._waiting = self._waiting, {}
         error = ActorStoppedError(f"{self.keeper.path} has stopped", self.keeper.path)
-        for identity, envelopes in waiting.items():
-            for envelope in envelopes:
-                refuse(self.system, self.ref_to(identity), envelope, error)
+        for identity, parked in waiting.items():
+            for each in parked:
+                refuse(self.system, self.ref_to(identity), each.envelope, error)
 
-    def _go_on(self, ref: GrainRef[Any], envelope: Envelope) -> None:
-        """Deliver what has waited, from where no caller is left to raise to; it is not overtaken, as it stays here."""
+    def _go_on(self, identity: str) -> None:
+        """Deliver what has waited for a grain; it is not overtaken, as nobody else has a turn meanwhile."""
+        for parked in self._waiting.pop(identity, ()):
+            parked.go_on(partial(self._deliver_late, self.ref_to(identity)))
+
+    def _deliver_late(self, ref: GrainRef[Any], envelope: Envelope) -> None:
+        """Deliver a message where no caller is left to raise to."""
+        if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
+            self.system.dead_letter(envelope.message, envelope.sender, ref, DeadLetterReason.ASKER_GONE)
+            return
         try:
             self.deliver(ref.identity, envelope)
         except BaseException as error:
@@ -232,16 +236,15 @@ class Shard:
                     self.keeper, kind.factory, (), name, kind.options, ref if self._named else None
                 )
         except ActorError as error:
-            for envelope in self._waiting.pop(identity, ()):
-                refuse(self.system, ref, envelope, error)
+            for parked in self._waiting.pop(identity, ()):
+                refuse(self.system, ref, parked.envelope, error)
             raise
         finally:
             self._making.discard(identity)
         cell.signal(Watch(self))
         if self.changed is not None:
             self.changed(identity)
-        for envelope in self._waiting.pop(identity, ()):  # what has come while it was made
-            self._go_on(ref, envelope)
+        self._go_on(identity)  # what has come while it was made
         return cell
 
     def _wait(self, identity: str, envelope: Envelope) -> None:
@@ -250,7 +253,7 @@ class Shard:
         if len(waiting) >= ROOM:
             path = self.ref_to(identity).path
             raise MailboxFullError(f"too much waits for {path} to be activated again", path)
-        waiting.append(envelope)
+        waiting.append(Parked(envelope))
 
 
 def finish(cell: Cell) -> None:

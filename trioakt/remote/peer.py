@@ -15,6 +15,7 @@ from trioakt.errors import (
     ActorNotFoundError,
     ActorStoppedError,
     AskCycleError,
+    ClusterError,
     CodecError,
     ConnectionLostError,
     LeaseLostError,
@@ -62,10 +63,9 @@ _ERRORS: dict[str, Callable[[str, str], TrioaktError]] = {
         StartError,
         UnhandledMessageError,
     )
-} | {
-    "LeaseLostError": lambda text, _: LeaseLostError(text),
-    "NoQuorumError": lambda text, _: NoQuorumError(text),
-    "PlacementError": lambda text, _: PlacementError(text),
+}
+_CLUSTER_ERRORS: dict[str, type[ClusterError]] = {
+    kind.__name__: kind for kind in (LeaseLostError, NoQuorumError, PlacementError)
 }
 """What another node's answer may raise here, by name."""
 
@@ -321,6 +321,8 @@ def error_of(record: records.Failed) -> TrioaktError:
             return AskCycleError(tuple(record.text.split(" -> ")))
         case "CodecError":
             return CodecError(record.text, *record.path.split("|", 1))
+        case kind if kind in _CLUSTER_ERRORS:
+            error = _CLUSTER_ERRORS[kind](record.text)
         case kind:
             error = _ERRORS.get(kind, ActorFailedError)(record.text, record.path)
     if record.cause is not None:
