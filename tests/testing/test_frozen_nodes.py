@@ -165,6 +165,20 @@ def test_a_node_that_is_still_frozen_when_the_scenario_ends_is_thawed() -> None:
     assert [entry.kind for entry in trace if entry.subject == "node-1"] == ["start", "freeze", "thaw"]
 
 
+def test_a_scenario_that_raises_while_a_node_is_frozen_ends() -> None:
+    async def scenario(sim: SimulatedNodes, a: ActorSystem, b: ActorSystem) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(sim.run_on, a, trio.sleep_forever)
+            await trio.sleep(1)
+            sim.freeze(a)
+            await trio.sleep(1)
+            raise ValueError("no luck")
+
+    with pytest.raises(ExceptionGroup) as caught:
+        simulate(scenario)
+    assert caught.group_contains(ValueError, match="no luck")
+
+
 async def freeze_the_owner(sim: SimulatedNodes, a: ActorSystem, b: ActorSystem) -> None:
     await a.spawn(Server, name="ada", cluster=True)
     ref = await b.locate("ada")

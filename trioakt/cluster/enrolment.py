@@ -30,7 +30,7 @@ async def enrol(store: Store, prefix: str, node: str, fact: MemberFact, lease: L
         patience: Seconds to wait for the earlier one.
 
     Raises:
-        ClusterError: That one is still there, or a member is of another version or datacenter, or counts shards otherwise.
+        ClusterError: That one is still there, or a member is of another version or datacenter, or has other shards.
         NoQuorumError, LeaseLostError: As ``Store.create``.
     """
     give_up = trio.current_time() + patience

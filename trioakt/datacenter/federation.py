@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 from attrs import evolve
 
 from trioakt.cluster.following import follow
 from trioakt.cluster.insisting import insist
-from trioakt.cluster.placement import Placement
 from trioakt.cluster.stores import open_store
-from trioakt.datacenter.abroad import DATACENTER, Abroad, home_of
+from trioakt.datacenter.embassy import Embassy
 from trioakt.datacenter.info import DatacenterChanged, DatacenterInfo, DatacenterState
-from trioakt.datacenter.orders import decode_order
 from trioakt.datacenter.registrar import Registrar
 from trioakt.datacenter.view import DRAINS, DirectoryView, prefix_of
 from trioakt.errors import ActorStoppedError, ClusterError, DatacenterError, NoQuorumError
-from trioakt.lowlevel import check_name
 from trioakt.patterns.background import end_with_the_last
 
 if TYPE_CHECKING:
@@ -27,7 +24,8 @@ if TYPE_CHECKING:
     from trioakt.cluster.settings import Datacenter
     from trioakt.cluster.store import Store
     from trioakt.cluster.view import Delta
-    from trioakt.lowlevel import ActorRef, CoreSystem
+    from trioakt.datacenter.abroad import Abroad
+    from trioakt.lowlevel import CoreSystem
     from trioakt.remote.endpoint import Endpoint
 
 _log = logging.getLogger("trioakt")
@@ -57,21 +55,12 @@ class Federation:
         self._view = DirectoryView(prefix_of(system.name))
         self._cluster = ""
         self._is_refused = False
-        self._is_over = False
         self._known: dict[str, DatacenterInfo] = {}
         self._heard_at = -math.inf
         self._changed = trio.Event()
         self._directory: Store | None = None
-        self._nursery: trio.Nursery
-        self._abroad: dict[tuple[str, int], Abroad] = {}
+        self._embassy = Embassy(system, node, endpoint, settings.name, self._addresses)
         self._membership.listeners.append(self._hear_members)
-        self._home = home_of(settings.name, node.grains.shards)
-        about = f"{DATACENTER}/{settings.name}"
-        endpoint.inquiries[about] = endpoint.inquiries["cluster"]
-        endpoint.inquiries[f"{about}/spawn"] = self._answer_spawn
-        endpoint.identities[DATACENTER] = self._read
-        endpoint.inquiries[DATACENTER] = self._answer_home
-        endpoint.name_home(self._home)
 
     # ------------------------------------------------------------- what users see of it
 
@@ -114,7 +103,7 @@ class Federation:
         found = self.check(name)
         if placing and found.state != DatacenterState.ACTIVE:
             raise DatacenterError(f"the datacenter {name!r} is {found.state}, and takes nothing new")
-        return self._reach(name, found.shards)
+        return self._embassy.way(name, found.shards)
 
     def check(self, name: str) -> DatacenterInfo:
         """Return what is known of a datacenter that can be looked into now.
@@ -139,74 +128,26 @@ class Federation:
             raise DatacenterError(f"another cluster is registered as {self._settings.name!r}, which is to be this one")
 
     def _check_open(self) -> None:
-        if self._is_over:
+        if self._embassy.is_over:
             raise ActorStoppedError(f"{self._system.address} has ended", self._system.user.path)
 
-    # --------------------------------------------------------------- how others are reached
-
-    def _reach(self, name: str, shards: int) -> Abroad:
-        there = self._abroad.get((name, shards))
-        if there is None:
-            there = self._abroad[name, shards] = Abroad(
-                self._system, self._endpoint, self._nursery, name, shards, lambda: self._addresses(name)
-            )
-        return there
+    # ------------------------------------------------------------------- how it is known
 
     def _addresses(self, name: str) -> tuple[str, ...]:
         found = self._known.get(name)
         return () if found is None else found.addresses
 
-    def _read(self, text: str) -> ActorRef[Any]:
-        """Return the ref to something in a datacenter, as its identity says; it may be this one."""
-        where, _, identity = text.partition("/")
-        name, _, shards = where.partition(":")
-        scheme, _, rest = identity.partition("/")
-        if name == self._settings.name and scheme in ("cluster", "grain"):
-            return self._endpoint.identities[scheme](rest)
-        if self._is_over:
-            raise ValueError("this node has ended, and reaches no other datacenter")
-        there = self._reach(check_name(name), int(shards))
-        match scheme:
-            case "cluster":
-                return there.directory.ref_to(rest)
-            case "grain":
-                return there.grains.read(rest)
-            case _:
-                raise ValueError(f"a datacenter has no {scheme[:80]!r}")
-
-    async def _answer_home(self, _: str) -> str:
-        """Tell a client with what the identities of refs to what is here begin."""
-        await trio.lowlevel.checkpoint()
-        return self._home
-
-    async def _answer_spawn(self, question: str) -> str:
-        """Place an actor here, as another datacenter wishes."""
-        order = decode_order(question)
-        await self._node.names.spawn_unseen(
-            order.kind,
-            order.args,
-            order.name,
-            placement=Placement(order.strategy, order.role),
-            relocate=order.relocate,
-            options=order.options,
-        )
-        return ""
-
-    # ------------------------------------------------------------------- how it is known
-
     async def run(self, *, task_status: trio.TaskStatus[None]) -> None:
         """Be the task of the federation, which ends with the last actor; a directory that is down ends nothing."""
         with trio.CancelScope() as scope:
             end_with_the_last(self._system, scope)
-            async with trio.open_nursery() as self._nursery:
+            async with trio.open_nursery() as self._embassy.nursery:
                 task_status.started()
                 try:
                     await self._keep_up()
                 finally:
-                    self._is_over = True
+                    self._embassy.close()
                     self._wake()
-                    for there in self._abroad.values():
-                        there.directory.close()
 
     async def _keep_up(self) -> None:
         """Be registered in the directory, and hear what it tells."""

@@ -316,6 +316,7 @@ def _headers_of(system: CoreSystem, to: RemoteRecipient, envelope: Envelope) -> 
 
 def error_of(record: records.Failed) -> TrioaktError:
     """Return the error that another node has answered with; what caused it is there as text."""
+    error: TrioaktError
     match record.kind:
         case "AskCycleError" if " -> " in record.text:
             return AskCycleError(tuple(record.text.split(" -> ")))

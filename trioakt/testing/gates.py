@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import types
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import contextmanager
 from typing import Any, TypeVar, TypeVarTuple, Unpack, cast
 
 import trio
@@ -23,10 +24,13 @@ class Gate:
     def __init__(self) -> None:
         self.is_open = True
         self._waiting: list[Task] = []
+        self._parts: dict[Gate, None] = {}
 
     def close(self) -> None:
         """Let them run no further."""
         self.is_open = False
+        for part in self._parts:
+            part.close()
 
     def open(self) -> None:
         """Let them run again, each in its turn."""
@@ -34,6 +38,20 @@ class Gate:
         waiting, self._waiting = self._waiting, []
         for task in waiting:
             reschedule(task)
+        for part in self._parts:
+            part.open()
+
+    @contextmanager
+    def part(self) -> Generator[Gate]:
+        """Make a gate that opens and closes with this one, and is open after the block."""
+        part = Gate()
+        part.is_open = self.is_open
+        self._parts[part] = None
+        try:
+            yield part
+        finally:
+            del self._parts[part]
+            part.open()
 
     async def wait_open(self) -> None:
         """Wait until it is open; this cannot be cancelled."""
@@ -84,21 +102,28 @@ class Gates(trio.abc.Instrument):
         return None
 
     async def run(self, gate: Gate, fn: Callable[[Unpack[Ts]], Coroutine[Any, Any, T]], *args: *Ts) -> T:
-        """Run ``await fn(*args)`` in a task of its own behind a gate, and return or raise what comes of it."""
+        """Run ``await fn(*args)`` in a task of its own behind a gate, and return or raise what comes of it.
+
+        When this is cancelled, that task is too, and ends though the gate may be closed.
+        """
         outcome: list[T | Exception] = []
+        done = trio.Event()
 
         async def run() -> None:
             task = current_task()
-            self._gates[task] = gate
+            self._gates[task] = part
             try:
-                outcome.append(await gate.guard(fn(*args)))
+                outcome.append(await part.guard(fn(*args)))
             except Exception as error:
                 outcome.append(error)  # it leaves as it is, not inside the nursery's group
             finally:
                 del self._gates[task]
+                done.set()
 
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(run, name=fn)
+            with gate.part() as part:
+                nursery.start_soon(run, name=fn)
+                await done.wait()
         (result,) = outcome
         if isinstance(result, Exception):
             raise result

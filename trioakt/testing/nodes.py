@@ -236,15 +236,11 @@ class SimulatedNodes:
             Exception: What the scenario has raised, or a node that has failed.
         """
         seconds = 0.0
-        try:
-            with self._scenario:
-                await scenario(self, *args)
-                seconds = trio.current_time()
-                await self._settle()
-                await self._close()
-        finally:
-            for node in self._nodes.values():
-                node.gate.open()
+        with self._scenario:
+            await scenario(self, *args)
+            seconds = trio.current_time()
+            await self._settle()
+            await self._close()
         if self._failure is not None:
             raise self._failure
         return seconds

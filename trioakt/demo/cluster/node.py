@@ -47,9 +47,8 @@ class Setup:
 
 @attrs.frozen
 class Report:
-    """What a node answers, once: its address, or why it cannot start."""
+    """What a node answers once: that it has started, or why it cannot."""
 
-    address: str = ""
     failure: str = ""
 
 
@@ -84,7 +83,7 @@ async def live(setup: Setup) -> None:
             open_sqlite_journal(setup.journal) as journal,
             ActorSystem(SYSTEM, remote=remote, cluster=cluster, extensions=[journal]) as system,
         ):
-            report(Report(system.address))
+            report(Report())
             await trio.sleep_forever()
     except (TrioaktError, ImportError, OSError, ValueError) as error:
         report(Report(failure=f"{type(error).__name__}: {error}"))

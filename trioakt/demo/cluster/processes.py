@@ -29,12 +29,10 @@ class NodeProcess:
 
     Attributes:
         name: The name of the node.
-        address: Where it is, once it has started.
     """
 
     def __init__(self, name: str, process: trio.Process) -> None:
         self.name = name
-        self.address = ""
         assert process.stdin is not None
         assert process.stdout is not None
         self._process, self._stdin, self._stdout = process, process.stdin, process.stdout
@@ -70,7 +68,6 @@ class NodeProcess:
         report = Report(**json.loads(line))
         if report.failure:
             raise NodeError(f"{self.name} cannot start: {report.failure}")
-        self.address = report.address
 
     async def _first_line(self) -> bytes:
         line = b""

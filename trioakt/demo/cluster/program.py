@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 import trio
 
@@ -78,19 +79,31 @@ async def run(setups: list[Setup]) -> int:
 async def demonstrate(setups: list[Setup], screen: Screen) -> int:
     """Start the nodes, let them work, and show whether everything was counted."""
     screen.note(f"starting {len(setups)} nodes")
+    verdict: Verdict | None = None
+    failures: list[str] = []
     try:
         with trio.fail_after(PATIENCE):
             async with open_nodes(setups) as nodes, leaving_nothing(setups[0]), desk(setups[0]) as system:
                 await system.cluster.wait_members(len(nodes) + 1)
                 verdict = await work_through(system, nodes, screen)
-    except (NodeError, TrioaktError) as error:
-        print(f"trioakt demo: {error}", file=sys.stderr)
-        return FAILED
-    except trio.TooSlowError:
-        print(f"trioakt demo: not all readings were acknowledged within {PATIENCE:.0f} s", file=sys.stderr)
+    except* (NodeError, TrioaktError, OSError) as group:
+        failures += texts(group)
+    except* trio.TooSlowError:
+        failures.append(f"not all readings were acknowledged within {PATIENCE:.0f} s")
+    for failure in failures:
+        print(f"trioakt demo: {failure}", file=sys.stderr)
+    if verdict is None or failures:
         return FAILED
     print(report(verdict))
     return DONE if verdict.is_good else FAILED
+
+
+def texts(error: BaseException) -> list[str]:
+    """Return what an exception says, or each of a group."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return [text for each in group.exceptions for text in texts(each)]
+    return [str(error)]
 
 
 def desk(setup: Setup) -> ActorSystem:

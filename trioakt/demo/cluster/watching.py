@@ -38,9 +38,9 @@ class Watch:
                 nursery.start_soon(self._draw)
                 nursery.start_soon(self._follow_aggregator)
                 nursery.start_soon(self._cause_accident)
+                nursery.start_soon(self._follow_alarms)
                 for node in self._board.nodes:
                     nursery.start_soon(self._watch, node)
-                    nursery.start_soon(self._follow_alarms, node)
 
     async def _draw(self) -> None:
         while True:
@@ -56,16 +56,13 @@ class Watch:
                     self._tell(f"the aggregator is on {overview.node}")
             await trio.sleep(PAUSE)
 
-    async def _follow_alarms(self, node: NodeProcess) -> None:
-        """Hear the alarms of one node; those that come while nobody hears them are no promise."""
-        while node.is_running:
-            with suppress(TrioaktError):
-                async with self._system.topics.subscribe(ALARMS, node=node.address) as alarms:
-                    async for alarm in alarms:
-                        if isinstance(alarm, Alarm):
-                            self._board.alarms += 1
-                            self._board.alarm = alarm
-            await trio.sleep(PAUSE)
+    async def _follow_alarms(self) -> None:
+        """Hear the alarms of all nodes; those that come while nobody hears them are no promise."""
+        async with self._system.topics.subscribe(ALARMS) as alarms:
+            async for alarm in alarms:
+                if isinstance(alarm, Alarm):
+                    self._board.alarms += 1
+                    self._board.alarm = alarm
 
     async def _watch(self, node: NodeProcess) -> None:
         await node.wait_ended()
