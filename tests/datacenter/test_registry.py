@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import Counter, open_town
+from tests.datacenter.kinds import User
 from tests.datacenter.world import LEASE, MAX_AGE, open_world
 from trioakt import (
     ActorSystem,
@@ -19,6 +20,7 @@ from trioakt import (
     DatacenterError,
     DatacenterState,
     NoQuorumError,
+    Placement,
     Remote,
 )
 
@@ -214,6 +216,14 @@ def test_settings_that_make_no_sense_are_refused(wrong: dict[str, Any]) -> None:
     settings: dict[str, Any] = {"name": "eu", "directory": "etcd://127.0.0.1"} | wrong
     with pytest.raises(ValueError, match=r"name|lease_ttl|max_age"):
         Datacenter(**settings)
+
+
+def test_grains_are_not_placed_in_other_datacenters_by_their_class() -> None:
+    class Emigrant(User):
+        placement = Placement.random(datacenter="us")
+
+    with pytest.raises(ValueError, match="Emigrant"):
+        Cluster("sqlite://eu.db", grains=[Emigrant])
 
 
 def test_a_directory_that_no_engine_is_for_is_refused_at_once() -> None:

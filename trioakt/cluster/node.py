@@ -171,6 +171,7 @@ class ClusterNode:
 
         Raises:
             NoQuorumError: The directory cannot be reached.
+            DatacenterError: Another cluster is registered by the name of this one.
             RuntimeError: As ``datacenters``.
         """
         await self.datacenter_federation().drain()
@@ -179,7 +180,7 @@ class ClusterNode:
         """Let other datacenters place actors in this one again.
 
         Raises:
-            NoQuorumError, RuntimeError: As ``drain_datacenter``.
+            NoQuorumError, DatacenterError, RuntimeError: As ``drain_datacenter``.
         """
         await self.datacenter_federation().drain(undo=True)
 

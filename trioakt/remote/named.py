@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from functools import partial
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +26,7 @@ from trioakt.lowlevel import (
     Watcher,
     refuse_cycle,
 )
+from trioakt.patterns.parking import Parked
 from trioakt.patterns.telling import lose
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ class NamedRecipient:
         self.identity = f"{prefix}cluster/{name}"
         self._reason = ""
         self._registry = registry
-        self._parked: deque[Envelope] = deque()
+        self._parked: deque[Parked] = deque()
         self._watchers: dict[Watcher, None] = {}
         self._settled = trio.Event()
 
@@ -127,7 +129,7 @@ class NamedRecipient:
         elif len(self._parked) >= ROOM:
             raise MailboxFullError(f"too much waits for {self.name!r} to have an owner again", f"/user/{self.name}")
         else:
-            self._parked.append(envelope)
+            self._parked.append(Parked(envelope))
             self._watch_out()
 
     async def send(self, envelope: Envelope) -> None:
@@ -165,11 +167,8 @@ class NamedRecipient:
         if is_there and owner is None:
             return
         parked, self._parked = self._parked, deque()
-        for envelope in parked:
-            if owner is None:
-                self._refuse(envelope)
-            else:
-                self._hand_over(envelope, owner)
+        for each in parked:
+            each.go_on(self._refuse if owner is None else partial(self._hand_over, owner))
         if owner is None:
             watchers, self._watchers = self._watchers, {}
             for watcher in watchers:
@@ -183,7 +182,7 @@ class NamedRecipient:
         if not self.is_alive:
             self._registry.look_up(self)
 
-    def _hand_over(self, envelope: Envelope, owner: ActorRef[Any]) -> None:
+    def _hand_over(self, owner: ActorRef[Any], envelope: Envelope) -> None:
         system = self._system
         if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
             system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.ASKER_GONE)

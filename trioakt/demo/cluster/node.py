@@ -81,7 +81,7 @@ async def live(setup: Setup) -> None:
     try:
         async with (
             open_sqlite_journal(setup.journal) as journal,
-            ActorSystem(SYSTEM, remote=remote, cluster=cluster, extensions=[journal]) as system,
+            ActorSystem(SYSTEM, remote=remote, cluster=cluster, extensions=[journal]),
         ):
             report(Report())
             await trio.sleep_forever()
