@@ -19,6 +19,8 @@ PYTHONS = ["3.11", "3.12", "3.13"]
 PROJECT = nox.project.load_toml(ROOT / "pyproject.toml")
 CODE_ON_PAGES = ("tests/test_documentation.py", "tests/test_examples.py")
 """The session `examples` runs them."""
+MANIFESTS = "tests/test_manifests.py"
+"""The session `docs` runs them."""
 OF_SOURCES = ("tests/test_layers.py", "tests/test_benchmarks.py")
 """Judge the sources and the benchmarks, which are the same wherever they are run; the first is what `layers` is for."""
 BY_CHANCE = ("tests/properties", "tests/simulation")
@@ -70,7 +72,7 @@ def run_tests(session: nox.Session, *without: str) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests; arguments go to pytest. What is on pages and the layers have sessions of their own."""
     session.install("-e", ".[all]", *group("tests"))
-    run_tests(session, *CODE_ON_PAGES, "tests/test_layers.py")
+    run_tests(session, *CODE_ON_PAGES, MANIFESTS, "tests/test_layers.py")
 
 
 @nox.session(python=PYTHONS[0])
@@ -81,7 +83,7 @@ def tests_oldest(session: nox.Session) -> None:
         one for name, extra in extras.items() if name != "all" for one in extra
     ]
     session.install("-e", ".", *map(oldest, required), *group("tests"))
-    run_tests(session, *CODE_ON_PAGES, *OF_SOURCES, *BY_CHANCE, CLUSTERS)
+    run_tests(session, *CODE_ON_PAGES, MANIFESTS, *OF_SOURCES, *BY_CHANCE, CLUSTERS)
 
 
 @nox.session(reuse_venv=False)
@@ -108,7 +110,7 @@ def build(session: nox.Session) -> None:
     session.chdir(unpacked)
     session.run("python", "-c", "import sys, trioakt; assert trioakt.__file__.startswith(sys.prefix), trioakt.__file__")
     session.run("pytest", "--collect-only", "-qq", silent=True)
-    run_tests(session, *CODE_ON_PAGES, *OF_SOURCES, *BY_CHANCE, *SERVERS)
+    run_tests(session, *CODE_ON_PAGES, MANIFESTS, *OF_SOURCES, *BY_CHANCE, *SERVERS)
 
 
 @nox.session
@@ -128,10 +130,11 @@ def typing(session: nox.Session) -> None:
 
 @nox.session
 def docs(session: nox.Session) -> None:
-    """Build the documentation, warnings being errors, and check the changelog fragments."""
+    """Build the documentation, warnings being errors, and check the changelog fragments and the manifests."""
     session.install("-e", ".[all]", *group("docs"))
     session.run("sphinx-build", "-W", "--keep-going", "-E", "-b", "html", "docs", "docs/_build/html", *session.posargs)
     session.run("towncrier", "build", "--draft", silent=True)
+    session.run("pytest", MANIFESTS)
 
 
 @nox.session

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -20,14 +21,19 @@ BOTH = {"eu": "active", "us": "active"}
 
 
 class Map:
-    """Two namespaces with a link between them, and one from each to this machine, where the directory is."""
+    """Two namespaces with a link between them, and one from each to this machine, where the directory is.
 
-    directory = "10.213.8.1"
+    What can be seen on the machine is named and numbered by the process, so that several of these have room there.
+    """
 
     def __init__(self) -> None:
-        self.spaces = {"eu": f"trioakt-{os.getpid()}-eu", "us": f"trioakt-{os.getpid()}-us"}
+        pid = os.getpid()
+        net = ip_network("10.214.0.0/16").network_address + pid % 2**13 * 8
+        self.spaces = {"eu": f"trioakt-{pid}-eu", "us": f"trioakt-{pid}-us"}
         self.hosts = {"eu": "10.213.7.1", "us": "10.213.7.2"}
-        self._homes = {"eu": ("10.213.8.1", "10.213.8.2"), "us": ("10.213.9.1", "10.213.9.2")}
+        self.directory = str(net + 1)
+        self._homes = {"eu": (str(net + 1), str(net + 2)), "us": (str(net + 5), str(net + 6))}
+        self._ends = {"eu": f"ta-{pid}-eu", "us": f"ta-{pid}-us"}
 
     def open(self) -> None:
         for space in self.spaces.values():
@@ -43,16 +49,16 @@ class Map:
 
     def _lead_home(self, name: str, here: str, there: str) -> None:
         """Join a namespace to this machine."""
-        end, space = f"trioakt-{name}", self.spaces[name]
+        end, space = self._ends[name], self.spaces[name]
         run("ip", "link", "add", end, "type", "veth", "peer", "name", "home", "netns", space)
-        run("ip", "address", "add", f"{here}/24", "dev", end)
+        run("ip", "address", "add", f"{here}/30", "dev", end)
         run("ip", "link", "set", end, "up")
-        run("ip", "-n", space, "address", "add", f"{there}/24", "dev", "home")
+        run("ip", "-n", space, "address", "add", f"{there}/30", "dev", "home")
         run("ip", "-n", space, "link", "set", "home", "up")
 
     def close(self) -> None:
         for name, space in self.spaces.items():
-            run("ip", "link", "delete", f"trioakt-{name}", check=False)
+            run("ip", "link", "delete", self._ends[name], check=False)
             remove(space)
 
     def cut(self) -> None:

@@ -37,14 +37,14 @@ def _name(instance: object, attribute: attrs.Attribute[Any], value: str) -> None
 def _are_grains(instance: object, attribute: attrs.Attribute[Any], value: tuple[type[Grain], ...]) -> None:
     for kind in value:
         GrainKind.of(kind, Options())
-        if kind.placement is not None and kind.placement.datacenter:
-            raise ValueError(f"{kind.__qualname__} cannot be placed elsewhere: say system.grain(..., datacenter=...)")
         _is_placement(kind, kind.placement)
 
 
 def _is_placement(kind: type[Grain], value: object) -> None:
     if value is not None and not isinstance(value, Placement):
         raise TypeError(f"{kind.__qualname__}: placement is such as Placement.local(), got {value!r}")
+    if value is not None and value.datacenter:
+        raise ValueError(f"{kind.__qualname__} cannot be placed elsewhere: say system.grain(..., datacenter=...)")
 
 
 def check_kind(kind: object) -> None:
