@@ -13,6 +13,8 @@ from trioakt.testing import SimulatedNodes
 
 PATIENCE = 90.0
 """Seconds in which everything has to end by itself."""
+NOTICING = 1.0
+"""Seconds after which a node that is thawed has seen how late it is, and is a member again if it can."""
 RELOCATION = 12.0
 """Seconds after the last fault in which every name has an owner again: a lease, two, and some to notice the end."""
 
@@ -59,9 +61,10 @@ class Ordeal:
         """Let so many things go wrong, and some of them right again; in the end all."""
         kinds = self.kinds()
         some = [self.mend, *self.rng.sample(kinds, self.rng.randint(2, 8))]  # few kinds get deeper than all together
+        standstills = self.rng.choice([0.0, 0.0, 0.5])
         for _ in range(faults):
             await trio.sleep(self.rng.uniform(0.0, 3.0))
-            await self.rng.choice(some)()
+            await (self.stop_or_continue if self.rng.random() < standstills else self.rng.choice(some))()
         await self.mend()
         while self.down:
             await self.restart()
@@ -78,6 +81,11 @@ class Ordeal:
             await trio.sleep(self.rng.choice([0.5, 3.0, 4.5, 7.0, 7.0]))
             self.sim.thaw(node)
 
+    async def stop_or_continue(self) -> None:
+        node = self.rng.choice(self.nodes)
+        self.rng.choice([self.sim.freeze, self.sim.thaw])(node)
+        await trio.lowlevel.checkpoint()
+
     async def lose(self) -> None:
         self.sim.drop(self.rng.choice([0.0, 0.01, 0.05, 0.5]))
         self.sim.delay(0.0, self.rng.choice([0.0, 0.01, 0.2, 1.5]))
@@ -88,6 +96,7 @@ class Ordeal:
         self.sim.heal()
         for node in self.nodes:
             self.sim.thaw(node)
+        await trio.sleep(NOTICING)
 
     async def crash(self) -> None:
         if len(self.nodes) > 1:

@@ -153,3 +153,25 @@ def test_an_actor_that_is_stopped_finishes_its_message_before_its_node_lets_go_o
         assert await b.locate("ada") is None
 
     simulate(scenario)
+
+
+def test_an_ask_of_a_name_that_came_and_went_unseen_by_its_node_ends() -> None:
+    async def scenario(sim: SimulatedNodes, a: ActorSystem, b: ActorSystem) -> None:
+        sim.store.partition("node-2")
+        await trio.sleep(1.1)  # its watch has given up, and pauses
+        sim.store.heal()
+        ref = await a.spawn(Worker, 1, 0.0, name="ada", cluster=True)
+        found = await located(b, "ada")
+
+        async def ask() -> None:
+            with trio.fail_after(TTL), pytest.raises(ActorStoppedError):
+                await found.ask(Work(0.0))
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ask)
+            await trio.sleep(0.1)
+            ref.stop()
+            await ref.wait_stopped()
+            sim.store.forget()
+
+    simulate(scenario)

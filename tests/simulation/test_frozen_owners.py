@@ -95,6 +95,17 @@ async def grain(a: ActorSystem, b: ActorSystem) -> GrainRef[Any]:
     raise AssertionError
 
 
+class Brief(Actor):
+    """Ends at a certain moment, so many steps of the scheduler after a second."""
+
+    async def receive(self, ctx: Context, msg: object) -> None:
+        assert isinstance(msg, int)
+        await trio.sleep(1)
+        for _ in range(msg):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        ctx.self.kill()
+
+
 OWNED = pytest.mark.parametrize("owned", [singleton, grain])
 Owned = Callable[[ActorSystem, ActorSystem], Awaitable[ActorRef[Any]]]
 
@@ -191,6 +202,19 @@ def test_a_node_that_is_frozen_while_a_shard_moves_lets_no_grain_be_active_twice
         assert told == sorted(set(told))
 
     simulate(scenario)
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_an_actor_that_ends_at_the_moment_at_which_its_node_has_lost_the_lease_harms_nobody(steps: int) -> None:
+    async def scenario(sim: SimulatedNodes) -> None:
+        a, _ = await sim.start_nodes(2, kinds=[Brief])
+        brief = await a.spawn(Brief, name="brief", cluster=True)
+        brief.tell(steps)
+        await trio.sleep(0.5)
+        await stand_still(sim, a, BEYOND_THE_LEASE)
+
+    for seed in range(5):
+        assert Simulation(seed).run(scenario).violations == ()
 
 
 def kinds(result: SimulationResult) -> set[str]:

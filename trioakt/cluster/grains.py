@@ -21,7 +21,7 @@ from trioakt.errors import ActorStoppedError, LeaseLostError, PlacementError
 from trioakt.grains.grain import Grain, GrainKind, check_grain, check_identity
 from trioakt.grains.ref import GrainRecipient, GrainRef
 from trioakt.grains.sharing import ToGrain, shard_name
-from trioakt.lowlevel import ActorRef, Envelope
+from trioakt.lowlevel import ActorRef, Envelope, PoisonPill, Unwatch
 from trioakt.remote.shard_route import ShardRoute
 
 if TYPE_CHECKING:
@@ -121,9 +121,13 @@ class ClusterGrains:
         """Pass a signal on to the present activation of a grain."""
         if get_ident() != self.system.thread:
             raise self.system.wrong_thread(grain.address)
-        door = self._held(grain)
+        door, cell = self._held(grain), self.active(grain)
         if door is not None and door.stewards is None:
             door.shard.signal(grain.id, signal)
+        elif cell is not None and not isinstance(signal, PoisonPill):  # which comes after what is on its way
+            cell.signal(signal)
+            if isinstance(signal, Unwatch):  # it may have watched before the grain was here
+                self._far.signal(grain, signal)
         else:
             self._far.signal(grain, signal)
 
@@ -162,11 +166,12 @@ class ClusterGrains:
             LeaseLostError: It is not, as this node has lost its lease.
         """
         holdings, door = self._membership.holdings, self._held(ref.grain)
-        if holdings is not None and holdings.guests.active(ref.grain) is not None:
-            return FarReminders(ActorRef(self._route_to(ref.grain)), self._endpoint)
-        if door is None:
+        if door is not None:
+            return door.reminders
+        owner = None if holdings is None else holdings.guests.owner_of(ref.grain.shard)
+        if owner is None:
             raise LeaseLostError(f"{ref.path} is not owned by this node any more")
-        return door.reminders
+        return FarReminders(owner, ActorRef(self._route_to(ref.grain)), self._endpoint)
 
     def _routed(self, grain: GrainRecipient, message: Any) -> ToGrain:
         """Return a message as it travels; this node is named where that decides about the place of the grain."""

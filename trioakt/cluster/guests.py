@@ -21,7 +21,7 @@ from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, 
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, finish, open_keeper
-from trioakt.lowlevel import ActorRef, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
+from trioakt.lowlevel import ActorRef, Address, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.rhythm import Agenda
 
@@ -84,7 +84,7 @@ class Guests:
         self._estate = estate
         self._kinds = kinds
         self._lobbies: dict[str, Lobby] = {}
-        self._owners: dict[str, int] = {}
+        self._owners: dict[str, _Owner] = {}
         self._is_over = False
 
     def active(self, grain: GrainRecipient) -> Cell | None:
@@ -107,12 +107,19 @@ class Guests:
 
     def is_owner(self, shard: str, token: int) -> bool:
         """Return whether a token is of the owner of a shard that was here last."""
-        return self._owners.get(shard) == token >> LOSSES
+        owner = self._owners.get(shard)
+        return owner is not None and owner.token == token >> LOSSES
+
+    def owner_of(self, shard: str) -> ActorRef[Any] | None:
+        """Return who has placed the guests of a shard here, maybe until now."""
+        owner = self._owners.get(shard)
+        return None if owner is None else owner.ref
 
     async def answer(self, question: str) -> str:
         """Answer the owner of a shard: ``RUN VERB SHARD TOKEN IDENTITY``, which asks an incarnation of a node.
 
-        * ``clear``: guests of owners before are not there any more; the ref of the lobby.
+        * ``clear``: guests of owners before are not there any more; the ref of the lobby. In place of an identity, the
+          ref of the owner.
         * ``release``: ``yes``, when a grain is not active, and will not be before the owner sends something.
         * ``dismiss``: ``yes``, likewise, after it has handled what waits for it.
         * ``find``: the ref of the activation; empty if there is none.
@@ -122,11 +129,12 @@ class Guests:
         """
         run, verb, shard, token, identity = question.split(" ", 4)
         kind = shard.split(".", 2)[2]
-        before = self._owners.get(shard, 0)
-        if run != self._estate.run or int(token) < before or kind not in self._kinds:
+        before = self._owners.get(shard)
+        is_past = before is not None and int(token) < before.token
+        if run != self._estate.run or is_past or kind not in self._kinds:
             raise LeaseLostError(f"{self._estate.run} has no guests of {shard} for the owner {token} of {run}")
         if verb == "clear":
-            self._owners[shard] = int(token)
+            self._owners[shard] = _Owner(int(token), self._estate.endpoint.ref_of(identity))
             lobby = await self._open(kind)
             await lobby.clear(shard, int(token))
             return self._estate.endpoint.name_of(ActorRef(lobby))
@@ -159,8 +167,14 @@ class Guests:
                 return lobby
         raise LeaseLostError(f"{self._estate.run} has lost its lease")
 
-    async def wait_none(self) -> None:
-        """Return when no guest is left."""
+    async def let_go(self) -> None:
+        """Return when no guest is left: their owners call them away, and where there is none, they end here."""
+        async with trio.open_nursery() as nursery:
+            for lobby in self._lobbies.values():
+                nursery.start_soon(lobby.dismiss_orphans)
+            await self._wait_none()
+
+    async def _wait_none(self) -> None:
         while guests := [guest for each in self._lobbies.values() for guest in each.shard.keeper.children.values()]:
             await ActorRef[Any](guests[0]).wait_stopped()
 
@@ -230,17 +244,22 @@ class Lobby:
         self._keep(identity, _Stay(routed.shard, routed.token))
         if isinstance(routed.message, Awake):
             self.shard.wake(identity)
-            return
+        else:
+            self._pass_on(envelope, routed, grain)
+        if not self.shard.is_needed(identity):  # it could not be made
+            self._note(identity)
+
+    def _pass_on(self, envelope: Envelope, routed: ToGuest, grain: GrainRecipient) -> None:
         envelope.message = routed.message
         if isinstance(envelope, Ask):
             self._estate.endpoint.check_circle(envelope, grain)
             envelope.target = grain
         if routed.reminder is not None and isinstance(envelope, Ask):
             alarm = Alarm(envelope.message, routed.reminder, grain)
-            self.shard.deliver(identity, alarm)
+            self.shard.deliver(grain.id, alarm)
             self.shard.keeper.own().tasks.start_soon(self._answer, envelope, alarm)
         else:
-            self.shard.deliver(identity, envelope)
+            self.shard.deliver(grain.id, envelope)
 
     async def send(self, envelope: Envelope) -> None:
         """Take a message in; senders wait for the owner's steward, not for the guest."""
@@ -291,10 +310,13 @@ class Lobby:
             self._left.discard(identity)
 
     def _tell(self, identity: str) -> None:
-        owner = self._estate.view.owners.get(self._stays[identity].shard)
-        if owner is not None and owner.fact.ref:
+        owner = self._guests.owner_of(self._stays[identity].shard)
+        if owner is None or not owner.is_alive:
+            return
+        node = Address.parse(owner.address).node
+        if node == self._estate.system.node or self._estate.endpoint.is_linked(node):
             with suppress(MailboxFullError):  # the link has more to do: next time
-                self._estate.endpoint.ref_of(owner.fact.ref).tell(GuestLeft(identity))
+                owner.tell(GuestLeft(identity))
 
     # ------------------------------------------------------------------- what owners want
 
@@ -315,6 +337,14 @@ class Lobby:
                 finish(cell)
                 await ActorRef[Any](cell).wait_stopped()
         self._forget(identity)
+
+    async def dismiss_orphans(self) -> None:
+        """Forget the grains whose shards nobody owns now, likewise."""
+        owners = self._estate.view.owners
+        async with trio.open_nursery() as nursery:
+            for identity, stay in tuple(self._stays.items()):
+                if stay.shard not in owners:
+                    nursery.start_soon(self.dismiss, identity)
 
     async def clear(self, shard: str, owner: int) -> None:
         """Forget the guests of owners before; what they have not handled after the grace period is cut off."""
@@ -340,6 +370,14 @@ class Lobby:
         if stay is not None:
             self._by_shard[stay.shard].discard(identity)
             self._left.discard(identity)
+
+
+@attrs.frozen
+class _Owner:
+    """Who has placed the guests of a shard."""
+
+    token: int
+    ref: ActorRef[Any]
 
 
 @attrs.frozen

@@ -314,7 +314,7 @@ class Holdings:
         self.draining = True
         await self._hand_over.let_all_go()
         with trio.move_on_after(self._system.settings.actors.stop_grace):
-            await self.guests.wait_none()
+            await self.guests.let_go()
 
 
 @attrs.frozen(eq=False)

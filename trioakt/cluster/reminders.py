@@ -13,7 +13,7 @@ import trio
 from msgspec.structs import replace
 
 from trioakt.cluster.insisting import insist
-from trioakt.errors import LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
+from trioakt.errors import ActorStoppedError, LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
 from trioakt.lowlevel import ActorRef, Ask, Failure, Recipient, Request, check_name, message
 from trioakt.patterns.rhythm import SHORTEST, Agenda
 
@@ -183,6 +183,10 @@ class Reminders:
                     request.reply(await self.forget(wanted.identity, wanted.name))
         except (TrioaktError, ValueError) as error:
             request.fail(error)
+        finally:
+            if request.pending:  # the keeper ends
+                path = self._shard.keeper.path
+                request.fail(ActorStoppedError(f"{path} has stopped", path))
 
     async def _create(self, key: str, value: bytes) -> int:
         """Write a reminder anew; what an attempt that was cut off has left there makes way."""
@@ -281,22 +285,31 @@ class FarReminders:
     """The reminders of a grain whose shard another node may own.
 
     Args:
-        owner: The way to that one.
+        owner: Who has placed it.
+        route: The way to whoever owns the shard by now.
         endpoint: Knows how messages are written down.
     """
 
     _owner: ActorRef[Any]
+    _route: ActorRef[Any]
     _endpoint: Endpoint
 
     async def put(self, identity: str, name: str, delay: float, message: object, every: float | None) -> None:
         """Let a message come to a grain; see ``Context.remind``."""
         check_reminder(name, delay, every)
         body = self._endpoint.write_args((message,))
-        await self._owner.ask(KeepReminder(identity, name, delay, body, every))
+        await self._ask(KeepReminder(identity, name, delay, body, every))
 
     async def forget(self, identity: str, name: str) -> bool:
         """Let a message not come any more; see ``Context.forget_reminder``."""
-        return await self._owner.ask(DropReminder(identity, name))
+        return await self._ask(DropReminder(identity, name))
+
+    async def _ask(self, request: Request[T]) -> T:
+        """Ask the owner who has placed the grain: while the shard moves, that one waits for the grain to end."""
+        try:
+            return await self._owner.ask(request)
+        except ActorStoppedError:
+            return await self._route.ask(request)
 
 
 def check_reminder(name: str, delay: float, every: float | None) -> None:

@@ -80,6 +80,8 @@ class Door:
         keeper = open_keeper(system, name, self._run)
         shard = self.shard = Shard(system, keeper, grains, ref_to, named=stewards is None)
         self.stewards = stewards
+        if stewards is not None:
+            stewards.serve(shard, ActorRef(self))
         self._system = system
         self._endpoint = estate.endpoint
         prefix = f"trioakt.grains/{estate.view.prefix.removeprefix('trioakt/')}{name}/"
@@ -162,7 +164,7 @@ class Door:
     def hear(self, delta: Delta) -> None:
         """Hear of what has changed about the members."""
         if self.stewards is not None:
-            self.stewards.hear(delta, self.shard)
+            self.stewards.hear(delta)
 
     def signal(self, signal: Signal) -> None:
         """Pass a signal on to the parent of the grains; a pill comes after all that waits for them."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -17,9 +18,10 @@ import trio
 from trioakt.cluster.guests import LOSSES, Awake, GuestLeft, ToGuest
 from trioakt.cluster.placement import Placement, Placing
 from trioakt.cluster.view import fit
-from trioakt.errors import TrioaktError
+from trioakt.errors import PlacementError, TrioaktError
 from trioakt.grains.grain import Contained, Grain, GrainKind
-from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Notice, Recipient, message
+from trioakt.grains.shard import refuse
+from trioakt.lowlevel import Actor, ActorRef, Address, Ask, Notice, Recipient, Watch, message
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.passivation import Never
 from trioakt.patterns.telling import deliver_or_lose
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
     from trioakt.cluster.member import Member
     from trioakt.cluster.view import Delta
     from trioakt.grains.shard import Shard
-    from trioakt.lowlevel import CoreContext
+    from trioakt.lowlevel import CoreContext, TerminationCause
 
 _log = logging.getLogger("trioakt")
 
@@ -108,16 +110,18 @@ class Stewards:
         self._lodgings: dict[str, Lodging] = {}
         self._origins: dict[str, str] = {}
         self._cleared = trio.Event()
+        self._shard: Shard
+        self._door: ActorRef[Any]
+
+    def serve(self, shard: Shard, door: ActorRef[Any]) -> None:
+        """Learn of the shard whose stewards these are, and how it is reached; before anything else."""
+        self._shard, self._door = shard, door
+        shard.keeper.signal(Watch(self))
 
     @property
     def is_eager(self) -> bool:
         """Whether grains are active again at once when their node is lost."""
         return self._grain.relocation == "eager"
-
-    @property
-    def has_room(self) -> bool:
-        """Whether some node can have these grains."""
-        return bool(self._fitting())
 
     def note_origin(self, identity: str, node: str) -> None:
         """Hear from which node a message comes."""
@@ -154,15 +158,16 @@ class Stewards:
         lobby = self._lobbies.get(member.run)
         if lobby is None or not lobby.is_alive:
             try:
-                lobby = self._estate.endpoint.ref_of(await self._inquire(member, "clear"))
+                us = self._estate.endpoint.name_of(self._door)
+                lobby = self._estate.endpoint.ref_of(await self._inquire(member, "clear", us))
             except TrioaktError as error:
                 _log.info("%s takes no %s at the moment: %s", member.node, self.kind.name, error)
                 return None
             self._lobbies[member.run] = lobby
         return lobby
 
-    async def _inquire(self, member: Member, verb: str, identity: str = "") -> str:
-        question = f"{member.run} {verb} {self._name} {self._owner} {identity}"
+    async def _inquire(self, member: Member, verb: str, whom: str) -> str:
+        question = f"{member.run} {verb} {self._name} {self._owner} {whom}"
         if member.run == self._estate.run:
             return await self._guests.answer(question)
         return await self._estate.endpoint.inquire(Address.parse(member.address).node, "guest", question)
@@ -174,7 +179,12 @@ class Stewards:
     # ------------------------------------------------------------------- what stewards do
 
     async def lodge(self, identity: str) -> Lodging:
-        """Return where a grain is; if it is nowhere, find a place for it."""
+        """Return where a grain is; if it is nowhere, find a place for it.
+
+        Raises:
+            PlacementError: No member can have it.
+            LeaseLostError: This node does not own it any more.
+        """
         while True:
             lodging = self._lodgings.get(identity)
             if lodging is not None and not self._is_there(lodging.member):
@@ -192,6 +202,9 @@ class Stewards:
     async def _place(self, identity: str) -> Lodging | None:
         origin = self._origins.get(identity) or self._estate.run.rpartition("/")[0]
         left = self._fitting()
+        if not left:
+            role = f" with the role {self._placement.role!r}" if self._placement.role else ""
+            raise PlacementError(f"no live member{role} can have a {self.kind.name} now")
         while left:
             rng, turn = self._estate.system.settings.rng, next(self._guests.turns)
             placing = Placing(left, origin, self._guests.placed, rng, turn)
@@ -213,7 +226,10 @@ class Stewards:
         lobby = await self._lobby(member)
         if lobby is None or not self._is_there(member):
             return None
+        member = self._view.members[member.node]
         if identity not in self._lodgings:
+            if member.draining:  # only since then
+                return None
             self._guests.placed[member.node] += 1
         lodging = self._lodgings[identity] = Lodging(member, lobby, (self._owner << LOSSES) + self._losses)
         self._origins.pop(identity, None)
@@ -231,6 +247,10 @@ class Stewards:
         if isinstance(envelope, Ask):
             envelope.pass_on(lodging.lobby.recipient)
         deliver_or_lose(self._estate.system, lodging.lobby, envelope)
+
+    def refuse(self, identity: str, envelope: Any, error: TrioaktError) -> None:
+        """End a message for which there is no place."""
+        refuse(self._estate.system, self._shard.ref_to(identity), envelope, error)
 
     def wake(self, identity: str, lodging: Lodging) -> None:
         """Let a grain be active, without a message."""
@@ -269,7 +289,7 @@ class Stewards:
 
     # ----------------------------------------------------------------------- what happens
 
-    def hear(self, delta: Delta, shard: Shard) -> None:
+    def hear(self, delta: Delta) -> None:
         """Hear of members that have gone or drain: their guests are to be elsewhere."""
         self._losses += len(delta.left)
         for identity, lodging in tuple(self._lodgings.items()):
@@ -282,9 +302,14 @@ class Stewards:
                 news = Move()
             else:  # where this node drains, its stewards end
                 continue
-            steward = shard.active(identity)
+            steward = self._shard.active(identity)
             if steward is not None:
                 steward.deliver(Notice(news))
+
+    def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
+        """Hear that the shard has ended here: what its stewards knew counts no more."""
+        for identity in tuple(self._lodgings):
+            self._drop(identity)
 
 
 class Steward(Actor):
@@ -317,16 +342,23 @@ class Steward(Actor):
                 if await self._stewards.leave(self._identity, "dismiss") and self._stewards.is_eager:
                     await self._wake()
             case _:
-                lodging = await self._stewards.lodge(self._identity)
-                self._stewards.pass_on(self._identity, lodging, ctx.envelope)
+                await self._pass_on(ctx)
 
     async def post_stop(self, ctx: CoreContext) -> None:
         """Let the grain finish what waits for it; where that is not known in time, the next steward goes on there."""
         await self._stewards.leave(self._identity, "dismiss")
 
     async def _wake(self) -> None:
-        if self._stewards.has_room:
+        with suppress(PlacementError):  # its next message says so, too
             self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
+
+    async def _pass_on(self, ctx: CoreContext) -> None:
+        try:
+            lodging = await self._stewards.lodge(self._identity)
+        except PlacementError as error:
+            self._stewards.refuse(self._identity, ctx.envelope, error)
+        else:
+            self._stewards.pass_on(self._identity, lodging, ctx.envelope)
 
     async def _find(self, ctx: CoreContext) -> None:
         try:

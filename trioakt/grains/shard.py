@@ -11,7 +11,7 @@ from urllib.parse import quote, unquote
 import attrs
 import trio
 
-from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError, StartError
+from trioakt.errors import ActorError, ActorStoppedError, MailboxFullError, StartError, TrioaktError
 from trioakt.grains.grain import Contained
 from trioakt.grains.ref import GrainRef
 from trioakt.lowlevel import (
@@ -266,7 +266,7 @@ def finish(cell: Cell) -> None:
         cell.signal(Stop())
 
 
-def refuse(system: CoreSystem, ref: GrainRef[Any], envelope: Envelope, error: ActorError) -> None:
+def refuse(system: CoreSystem, ref: GrainRef[Any], envelope: Envelope, error: TrioaktError) -> None:
     """Make a message a dead letter, as its grain cannot be activated; its asker hears why."""
     if isinstance(envelope, Ask) and envelope.pending:
         cause = error.__cause__ if isinstance(error, StartError) else None

@@ -76,10 +76,12 @@ class Switchboard:
             self._listener = listener
             try:
                 async with trio.open_nursery() as self._nursery:
-                    task_status.started()
-                    await self._receive(listener)
+                    try:
+                        task_status.started()
+                        await self._receive(listener)
+                    finally:  # no session is begun while the last ones end
+                        self._ended = True
             finally:  # actors may outlast it, in their last hooks
-                self._ended = True
                 for peer in tuple(self._peers.values()):
                     peer.closed(_ENDED)
 

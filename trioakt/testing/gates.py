@@ -1,7 +1,8 @@
 """Gates: how the tasks of one node are kept from running, as a process is by ``SIGSTOP``, while Trio and others go on.
 
 Whatever a task has been waiting for comes: its deadline passes, its event is set, it is cancelled. But the task does
-not run before the gate is open again, and only then gets what was meant for it.
+not run before the gate is open again, and only then gets what was meant for it. Only what others run for it is not held
+up: the abort function of its wait, say that of an ask whose deadline passes, and what is called from their tasks.
 """
 
 from __future__ import annotations
