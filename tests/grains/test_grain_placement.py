@@ -24,6 +24,7 @@ from trioakt import (
     GrainRef,
     Idle,
     Placement,
+    PlacementError,
     PoisonPill,
     Request,
     message,
@@ -475,3 +476,73 @@ def test_a_placement_that_is_none_is_refused() -> None:
 
     with pytest.raises(TypeError, match="placement"):
         Cluster("sqlite://x.db", grains=[Odd])
+
+
+class Broken(Local):
+    """Cannot be made."""
+
+    def __init__(self) -> None:
+        raise RuntimeError("out of order")
+
+
+async def test_a_class_that_cannot_be_made_fails_its_asks_and_leaves_nothing(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Broken])
+        b = await town.start("b", grains=[Broken])
+        await a.cluster.wait_members(2)
+        for each in IDS[:10]:
+            with pytest.raises(ActorFailedError):
+                await b.grain(Broken, each).ask(Who())
+        await trio.sleep(10.0)
+        assert stewards(a) + stewards(b) == 0
+
+
+async def test_a_role_that_nobody_has_is_told_to_who_asks(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Workers])
+        async with a.events.subscribe(DeadLetter) as letters:
+            with pytest.raises(PlacementError, match="work"):
+                await a.grain(Workers, "ada").ask(Who())
+            a.grain(Workers, "ada").tell(Add(1))
+            assert [await anext(aiter(letters)), await anext(aiter(letters))]
+        b = await town.start("b", grains=[Workers], roles=["work"])
+        await a.cluster.wait_members(2)
+        assert await a.grain(Workers, "ada").ask(Who()) == b.address
+
+
+async def test_a_handler_that_reminds_while_its_shard_moves_holds_nothing_up(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (_, (a, b)), trio.open_nursery() as nursery:
+        for each in IDS:
+            await b.grain(AnyNode, each).ask(Who())
+            nursery.start_soon(b.grain(AnyNode, each).ask, Nap(0.3))
+            nursery.start_soon(b.grain(AnyNode, each).ask, Remind(600.0))
+        await trio.sleep(0.1)
+        began = trio.current_time()
+        await a.cluster.drain()
+        assert trio.current_time() - began < 2.0
+
+
+async def test_a_node_whose_guests_nobody_owns_any_more_leaves_at_once(autojump_clock: MockClock) -> None:
+    async with open_nodes(2) as (town, (a, b)):
+        for each in IDS:
+            await b.grain(Local, each).ask(Who())
+        await town.crash(a)
+        await trio.sleep(TTL + 0.5)
+        began = trio.current_time()
+        await town.leave(b)
+        assert trio.current_time() - began < 4.0
+
+
+async def test_a_guest_is_passivated_though_the_owner_of_its_shard_cannot_be_reached(
+    autojump_clock: MockClock,
+) -> None:
+    async with open_nodes(2) as (town, nodes):
+        a, b = nodes
+        for each in IDS:
+            await b.grain(Local, each).ask(Who())
+        town.network.partition({"a"}, {"b"})
+        await trio.sleep(IDLE + 10.0)
+        assert not +Local.alive
+        town.network.heal()
+        await trio.sleep(10.0)
+        assert stewards(a) + stewards(b) == 0
