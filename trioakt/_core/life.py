@@ -170,8 +170,10 @@ class Life(Standing):
         restart, self.restart = self.restart, None
         if not self.started:
             self.started = True
-            self.publish(ActorStarted)
-            self._wake_starters()
+            try:
+                self.publish(ActorStarted)
+            finally:  # a listener may have raised
+                self._wake_starters()
         if restart is not None:
             self.restarts += 1
             self.system.tally.restarts += 1

@@ -85,7 +85,12 @@ class Guests:
         self._kinds = kinds
         self._lobbies: dict[str, Lobby] = {}
         self._owners: dict[str, _Owner] = {}
-        self._is_over = False
+        self._is_killed = False
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no owner hears anything from here any more: what is here ends with the membership."""
+        return self._is_killed or self._estate.system.user.closed
 
     def active(self, grain: GrainRecipient) -> Cell | None:
         """Return the activation of a grain here."""
@@ -131,7 +136,7 @@ class Guests:
         kind = shard.split(".", 2)[2]
         before = self._owners.get(shard)
         is_past = before is not None and int(token) < before.token
-        if run != self._estate.run or is_past or kind not in self._kinds:
+        if self.is_over or run != self._estate.run or is_past or kind not in self._kinds:
             raise LeaseLostError(f"{self._estate.run} has no guests of {shard} for the owner {token} of {run}")
         if verb == "clear":
             self._owners[shard] = _Owner(int(token), self._estate.endpoint.ref_of(identity))
@@ -153,7 +158,7 @@ class Guests:
         """Return the lobby of a class; one whose keeper somebody has stopped is opened anew."""
         factory = self._kinds[kind]
         assert issubclass(factory, Grain)
-        while not self._is_over:
+        while not self.is_over:
             lobby = self._lobbies.get(kind)
             if lobby is not None and lobby.is_alive:
                 return lobby
@@ -180,7 +185,7 @@ class Guests:
 
     def kill(self) -> list[ActorRef[Any]]:
         """End all at once; return what is to have ended then."""
-        self._is_over = True
+        self._is_killed = True
         keepers = [ActorRef[Any](lobby.shard.keeper) for lobby in self._lobbies.values()]
         for keeper in keepers:
             keeper.kill()
@@ -311,7 +316,7 @@ class Lobby:
 
     def _tell(self, identity: str) -> None:
         owner = self._guests.owner_of(self._stays[identity].shard)
-        if owner is None or not owner.is_alive:
+        if owner is None or not owner.is_alive or self._guests.is_over:
             return
         node = Address.parse(owner.address).node
         if node == self._estate.system.node or self._estate.endpoint.is_linked(node):

@@ -22,6 +22,7 @@ from trioakt.errors import ActorStoppedError, LeaseLostError, NameTakenError, St
 from trioakt.grains.grain import Grain
 from trioakt.grains.sharing import is_shard
 from trioakt.lowlevel import Actor, ActorRef, CoreSystem, Failure, SpawnOptions, TerminationCause, Watch
+from trioakt.remote.links import LinkUp
 
 _log = logging.getLogger("trioakt")
 
@@ -89,11 +90,14 @@ class Holdings:
         """Be the task that owns the claims; cancelled when the lease is lost or given back."""
         try:
             async with trio.open_nursery() as self._nursery:
-                self._claim_all(self._view.orphans)
-                task_status.started()
-                await trio.sleep_forever()
+                try:
+                    self._claim_all(self._view.orphans)
+                    task_status.started()
+                    with self._system.events.listen(self._linked, LinkUp):
+                        await trio.sleep_forever()
+                finally:
+                    self._is_over = True
         finally:
-            self._is_over = True
             for holding in self.held.values():
                 holding.leaving = True
                 if holding.ref is not None:
@@ -122,13 +126,20 @@ class Holdings:
         for name in delta.names:
             self._clear(name)
         if delta.members:
-            for holding in self.held.values():
-                if holding.ref is not None and isinstance(door := holding.ref.recipient, Door):
-                    door.hear(delta)
+            for door in self._doors():
+                door.hear(delta)
             self._claim_all(self._view.orphans)
             self._share_out()
         else:
             self._claim_all(delta.names & self._view.orphans)
+
+    def _doors(self) -> list[Door]:
+        recipients = [holding.ref.recipient for holding in self.held.values() if holding.ref is not None]
+        return [each for each in recipients if isinstance(each, Door)]
+
+    def _linked(self, event: LinkUp) -> None:
+        for door in self._doors():
+            door.linked(event.address)
 
     def _clear(self, name: str) -> None:
         """Give back what an attempt that was given up has claimed after all."""

@@ -20,7 +20,6 @@ from trioakt.lowlevel import (
     Ask,
     DeadLetterReason,
     Envelope,
-    Notice,
     PoisonPill,
     Signal,
     Stop,
@@ -96,7 +95,7 @@ class Door:
             if self._roll is not None:
                 nursery.start_soon(self._roll.run)
             if self.stewards is not None:
-                nursery.start_soon(self.stewards.run)
+                nursery.start_soon(self.stewards.clear)
 
     @property
     def address(self) -> str:
@@ -112,9 +111,7 @@ class Door:
         """Hand a message to its grain; what is for none of this shard is a dead letter."""
         match envelope.message:
             case GuestLeft(identity) if self.stewards is not None:
-                steward = self.shard.active(identity)
-                if steward is not None:
-                    steward.deliver(Notice(envelope.message))
+                self.stewards.left(identity)
                 return
             case KeepReminder() | DropReminder() if isinstance(envelope, Ask):
                 self.shard.keeper.own().tasks.start_soon(self.reminders.obey, envelope)
@@ -165,6 +162,11 @@ class Door:
         """Hear of what has changed about the members."""
         if self.stewards is not None:
             self.stewards.hear(delta)
+
+    def linked(self, place: str) -> None:
+        """Hear of a new link to the node at ``host:port``."""
+        if self.stewards is not None:
+            self.stewards.linked(place)
 
     def signal(self, signal: Signal) -> None:
         """Pass a signal on to the parent of the grains; a pill comes after all that waits for them."""

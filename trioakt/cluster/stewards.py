@@ -16,6 +16,7 @@ import attrs
 import trio
 
 from trioakt.cluster.guests import LOSSES, Awake, GuestLeft, ToGuest
+from trioakt.cluster.hosts import Hosts
 from trioakt.cluster.placement import Placement, Placing
 from trioakt.cluster.view import fit
 from trioakt.errors import PlacementError, TrioaktError
@@ -106,16 +107,16 @@ class Stewards:
         self._name = name
         self._owner = owner
         self._losses = 0
-        self._lobbies: dict[str, ActorRef[Any]] = {}
+        self._hosts = Hosts(estate, guests, name, owner, self.kind.name)
+        self.clear, self.wait_cleared = self._hosts.clear, self._hosts.wait_cleared
         self._lodgings: dict[str, Lodging] = {}
         self._origins: dict[str, str] = {}
-        self._cleared = trio.Event()
         self._shard: Shard
-        self._door: ActorRef[Any]
 
     def serve(self, shard: Shard, door: ActorRef[Any]) -> None:
         """Learn of the shard whose stewards these are, and how it is reached; before anything else."""
-        self._shard, self._door = shard, door
+        self._shard = shard
+        self._hosts.serve(door)
         shard.keeper.signal(Watch(self))
 
     @property
@@ -128,54 +129,6 @@ class Stewards:
         if node and identity not in self._lodgings:
             self._origins.setdefault(identity, node)
 
-    # ---------------------------------------------------------------- owners of the past
-
-    async def run(self) -> None:
-        """Have all nodes cleared of the guests of owners before, and only then let stewards go to work.
-
-        All that such an owner could send to are members by the time this node has taken the shard over; one that does
-        not answer is waited for until it does, or is no member any more.
-        """
-        await self._estate.wait_until(lambda: self._view.revision >= self._owner)
-        async with trio.open_nursery() as nursery:
-            for member in tuple(self._view.members.values()):
-                if self.kind.name in member.kinds:
-                    nursery.start_soon(self._clear, member)
-        self._cleared.set()
-
-    async def wait_cleared(self) -> None:
-        """Wait until no guest of an owner before is left."""
-        await self._cleared.wait()
-
-    async def _clear(self, member: Member) -> None:
-        while self._is_there(member):
-            if await self._lobby(member) is not None:
-                return
-            await trio.sleep(_PAUSE)
-
-    async def _lobby(self, member: Member) -> ActorRef[Any] | None:
-        """Return what takes messages for guests at a member, if that can be known now."""
-        lobby = self._lobbies.get(member.run)
-        if lobby is None or not lobby.is_alive:
-            try:
-                us = self._estate.endpoint.name_of(self._door)
-                lobby = self._estate.endpoint.ref_of(await self._inquire(member, "clear", us))
-            except TrioaktError as error:
-                _log.info("%s takes no %s at the moment: %s", member.node, self.kind.name, error)
-                return None
-            self._lobbies[member.run] = lobby
-        return lobby
-
-    async def _inquire(self, member: Member, verb: str, whom: str) -> str:
-        question = f"{member.run} {verb} {self._name} {self._owner} {whom}"
-        if member.run == self._estate.run:
-            return await self._guests.answer(question)
-        return await self._estate.endpoint.inquire(Address.parse(member.address).node, "guest", question)
-
-    def _is_there(self, member: Member) -> bool:
-        present = self._view.members.get(member.node)
-        return present is not None and present.incarnation == member.incarnation
-
     # ------------------------------------------------------------------- what stewards do
 
     async def lodge(self, identity: str) -> Lodging:
@@ -187,7 +140,7 @@ class Stewards:
         """
         while True:
             lodging = self._lodgings.get(identity)
-            if lodging is not None and not self._is_there(lodging.member):
+            if lodging is not None and not self._hosts.is_there(lodging.member):
                 self._drop(identity)
                 lodging = None
             if lodging is None:
@@ -223,8 +176,8 @@ class Stewards:
         return min(fitting, key=lambda member: (member.run != self._estate.run, member.incarnation))
 
     async def _settle(self, identity: str, member: Member) -> Lodging | None:
-        lobby = await self._lobby(member)
-        if lobby is None or not self._is_there(member):
+        lobby = await self._hosts.lobby(member)
+        if lobby is None or not self._hosts.is_there(member):
             return None
         member = self._view.members[member.node]
         if identity not in self._lodgings:
@@ -264,9 +217,9 @@ class Stewards:
             LeaseLostError: That one has lost its lease, or this one has.
         """
         lodging = self._lodgings.get(identity)
-        if lodging is None or not self._is_there(lodging.member):
+        if lodging is None or not self._hosts.is_there(lodging.member):
             return None
-        text = await self._inquire(lodging.member, "find", identity)
+        text = await self._hosts.inquire(lodging.member, "find", identity)
         return self._estate.endpoint.ref_of(text) if text else None
 
     async def leave(self, identity: str, verb: str) -> bool:
@@ -277,9 +230,9 @@ class Stewards:
             verb: ``release`` if it is not active at this moment, ``dismiss`` to let it finish and end.
         """
         lodging = self._lodgings.get(identity)
-        if lodging is not None and self._is_there(lodging.member):
+        if lodging is not None and self._hosts.is_there(lodging.member):
             try:
-                if not await self._inquire(lodging.member, verb, identity):
+                if not await self._hosts.inquire(lodging.member, verb, identity):
                     return False
             except TrioaktError as error:
                 _log.info("whether %s has ended on %s is not known yet: %s", identity, lodging.member.node, error)
@@ -305,6 +258,17 @@ class Stewards:
             steward = self._shard.active(identity)
             if steward is not None:
                 steward.deliver(Notice(news))
+
+    def linked(self, place: str) -> None:
+        """Hear of a new link to the node at ``host:port``: what was sent there may be lost, or the word of an end."""
+        for identity, lodging in tuple(self._lodgings.items()):
+            if Address.parse(lodging.member.address).node == place:
+                self.left(identity)
+
+    def left(self, identity: str) -> None:
+        """Hear that a grain may not be active any more: its steward looks, one that is gone begins anew for that."""
+        if identity in self._lodgings:
+            self._shard.deliver(identity, Notice(GuestLeft(identity)))
 
     def terminated(self, ref: ActorRef[Any], cause: TerminationCause) -> None:
         """Hear that the shard has ended here: what its stewards knew counts no more."""
@@ -336,17 +300,24 @@ class Steward(Actor):
             case Find():
                 await self._find(ctx)
             case GuestLeft():
-                if await self._stewards.leave(self._identity, "release") and not ctx.self.statistics().depth:
-                    ctx.stop()
+                if await self._stewards.leave(self._identity, "release"):
+                    self._stop_if_idle(ctx)
             case Move():
-                if await self._stewards.leave(self._identity, "dismiss") and self._stewards.is_eager:
-                    await self._wake()
+                if await self._stewards.leave(self._identity, "dismiss"):
+                    if self._stewards.is_eager:
+                        await self._wake()
+                    else:
+                        self._stop_if_idle(ctx)
             case _:
                 await self._pass_on(ctx)
 
     async def post_stop(self, ctx: CoreContext) -> None:
         """Let the grain finish what waits for it; where that is not known in time, the next steward goes on there."""
         await self._stewards.leave(self._identity, "dismiss")
+
+    def _stop_if_idle(self, ctx: CoreContext) -> None:
+        if not ctx.self.statistics().depth:
+            ctx.stop()
 
     async def _wake(self) -> None:
         with suppress(PlacementError):  # its next message says so, too

@@ -322,6 +322,8 @@ def error_of(record: records.Failed) -> TrioaktError:
             return AskCycleError(tuple(record.text.split(" -> ")))
         case "CodecError":
             return CodecError(record.text, *record.path.split("|", 1))
+        case "ConnectionLostError":  # of a node behind that one
+            return ConnectionLostError(record.text, "not_sent" if record.path == "not_sent" else "unknown")
         case kind if kind in _CLUSTER_ERRORS:
             error = _CLUSTER_ERRORS[kind](record.text)
         case kind:

@@ -15,6 +15,7 @@ from trioakt.errors import (
     ActorError,
     ActorStoppedError,
     CodecError,
+    ConnectionLostError,
     DeliveryError,
     ProtocolError,
     TrioaktError,
@@ -301,6 +302,8 @@ def failed_record(number: int, error: BaseException) -> records.Failed:
         case ActorError() | DeliveryError():
             told = " -> ".join(getattr(error, "cycle", ())) or str(error)
             return records.Failed(number, type(error).__name__, told, error.path, text)
+        case ConnectionLostError():
+            return records.Failed(number, "ConnectionLostError", str(error), error.outcome, text)
         case TrioaktError():
             return records.Failed(number, type(error).__name__, str(error), "", text)
         case _:
