@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from tests.simulation.estate import Work
-from trioakt import Context, Grain, Idle, Never, OneForOne, Request, message
+from trioakt import Context, Grain, Idle, Never, OneForOne, Placement, Request, message
 from trioakt.grains.persistent import EventSourcedGrain
 from trioakt.lowlevel import RestPolicy
 
@@ -107,7 +107,8 @@ class Resident(Grain):
 
     async def pre_start(self, ctx: Context) -> None:
         chronicle = ctx.extension(Chronicle)
-        chronicle.at_home[f"{type(self).__name__}/{ctx.identity}"] = ctx.system.address, trio.current_time()
+        self.since = trio.current_time()
+        self.note_home(ctx)
         await chronicle.dawdle(2.5)
 
     async def post_stop(self, ctx: Context) -> None:
@@ -117,6 +118,7 @@ class Resident(Grain):
         match msg:
             case Work(seconds):
                 token = ctx.fencing_token
+                self.note_home(ctx)
                 await trio.sleep(seconds)
                 ctx.reply(token)
             case Letter():
@@ -133,6 +135,11 @@ class Resident(Grain):
                 raise RuntimeError("told to")
             case _:
                 ctx.unhandled()
+
+    def note_home(self, ctx: Context) -> None:
+        """Note where a grain handles messages, and since when it is active, if that is only now."""
+        homes, name = ctx.extension(Chronicle).at_home, f"{type(self).__name__}/{ctx.identity}"
+        homes[name] = ctx.system.address, self.since
 
     def read(self, ctx: Context, letter: Letter) -> None:
         """See that the letters of a sender come once, and in their order."""
@@ -151,6 +158,18 @@ class Caretaker(Resident):
 
     passivation = Never()
     relocation = "eager"
+
+
+class Wanderer(Resident):
+    """Is on any node, whoever owns its shard."""
+
+    placement = Placement.random()
+
+
+class Nomad(Caretaker):
+    """Is there for ever, where it was needed first."""
+
+    placement = Placement.local()
 
 
 class Purse(EventSourcedGrain[Savings]):
@@ -177,3 +196,22 @@ class Purse(EventSourcedGrain[Savings]):
                 ctx.reply(self.state.amount)
             case _:
                 ctx.unhandled()
+
+
+class Wallet(Purse):
+    """Is on the node with the fewest of them."""
+
+    placement = Placement.least_load()
+
+
+@attrs.frozen
+class Cast:
+    """The classes of grains of a scenario: one comes and goes, one is there for ever, one keeps what it is given."""
+
+    resident: type[Resident]
+    caretaker: type[Caretaker]
+    purse: type[Purse]
+
+
+CASTS = (Cast(Resident, Caretaker, Purse), Cast(Wanderer, Nomad, Wallet))
+"""Those that are at the owner of their shard, and those that are placed."""

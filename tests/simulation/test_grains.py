@@ -7,12 +7,13 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
 from tests.simulation.estate import Work
 from tests.simulation.faults import RELOCATION, ClusterOrdeal, Fault
-from tests.simulation.residents import Caretaker, Chronicle, Fail, Forget, Letter, Pay, Purse, Remind, Resident
+from tests.simulation.residents import CASTS, Cast, Chronicle, Fail, Forget, Letter, Pay, Remind, Resident
 from trioakt import ActorSystem, GrainRef, PoisonPill, TrioaktError
 from trioakt.persistence import MemoryJournal
 from trioakt.testing import SimulatedNodes, Simulation
@@ -21,7 +22,6 @@ SEEDS = int(os.environ.get("TRIOAKT_SEEDS", "200")) // 20
 BATCH = 5
 IDS = [f"id-{number}" for number in range(4)]
 PURSES = IDS[:2]
-KINDS = [Resident, Resident, Caretaker]
 LONGEST = 5.0
 """Seconds after which a reminder of this scenario is due, at most."""
 
@@ -29,15 +29,16 @@ LONGEST = 5.0
 class Household(ClusterOrdeal):
     """Three nodes, and those who use their grains at random."""
 
-    def __init__(self, sim: SimulatedNodes, chronicle: Chronicle) -> None:
+    def __init__(self, sim: SimulatedNodes, chronicle: Chronicle, cast: Cast) -> None:
         super().__init__(sim, chronicle.broken)
         self.chronicle = chronicle
+        self.cast = cast
         chronicle.rng = sim.rng
         chronicle.expired = sim.store.expired
 
     async def open(self) -> None:
         self.nodes += await self.sim.start_nodes(
-            3, grains=[Resident, Caretaker, Purse], extensions=[self.chronicle, MemoryJournal()], stop_grace=4.0
+            3, grains=attrs.astuple(self.cast), extensions=[self.chronicle, MemoryJournal()], stop_grace=4.0
         )
 
     def kinds(self) -> list[Fault]:
@@ -65,7 +66,9 @@ class Household(ClusterOrdeal):
             await self.do(node, step, task)
 
     def choose(self, node: ActorSystem) -> GrainRef[Any]:
-        return node.grain(self.rng.choice(KINDS), self.rng.choice(IDS))
+        return node.grain(
+            self.rng.choice([self.cast.resident, self.cast.resident, self.cast.caretaker]), self.rng.choice(IDS)
+        )
 
     async def write(self, node: ActorSystem, task: str) -> None:
         grain = self.choose(node)
@@ -82,7 +85,7 @@ class Household(ClusterOrdeal):
 
     async def meet(self, node: ActorSystem, task: str) -> None:
         """Let all nodes be the first to ask for a grain that is not active."""
-        grain = Resident, f"id-{next(self.chronicle.numbers)}"
+        grain = self.cast.resident, f"id-{next(self.chronicle.numbers)}"
         async with trio.open_nursery() as nursery:
             for each in self.nodes:
                 nursery.start_soon(self.ask_one, each.grain(*grain))
@@ -95,7 +98,7 @@ class Household(ClusterOrdeal):
         identity = self.rng.choice(PURSES)
         paid = self.chronicle.paid
         with trio.move_on_after(self.rng.choice([0.2, 30.0])):
-            there = await node.grain(Purse, identity).ask(Pay(1))
+            there = await node.grain(self.cast.purse, identity).ask(Pay(1))
             paid[identity] = max(there, paid.get(identity, 0))
 
     async def remind(self, node: ActorSystem, task: str) -> None:
@@ -111,7 +114,7 @@ class Household(ClusterOrdeal):
 
     async def attend(self, node: ActorSystem, task: str) -> None:
         """Wait for the end of an activation, which comes by itself."""
-        await node.grain(Resident, self.rng.choice(IDS)).wait_stopped()
+        await node.grain(self.cast.resident, self.rng.choice(IDS)).wait_stopped()
 
     async def end(self, node: ActorSystem, task: str) -> None:
         grain = self.choose(node)
@@ -132,7 +135,7 @@ class Household(ClusterOrdeal):
         await self.within(RELOCATION, self.check_members)
         async with trio.open_nursery() as nursery:
             for node in self.nodes:
-                for kind in (Resident, Caretaker):
+                for kind in (self.cast.resident, self.cast.caretaker):
                     for identity in IDS:
                         nursery.start_soon(self.within, RELOCATION, partial(self.check_service, node, kind, identity))
             for identity in PURSES:
@@ -149,7 +152,7 @@ class Household(ClusterOrdeal):
 
     async def check_purse(self, identity: str) -> str:
         try:
-            there = await self.nodes[0].grain(Purse, identity).ask(Pay(0))
+            there = await self.nodes[0].grain(self.cast.purse, identity).ask(Pay(0))
         except TrioaktError as error:
             return f"the purse {identity} does not answer: {error!r}"
         least = self.chronicle.paid.get(identity, 0)
@@ -165,8 +168,9 @@ class Household(ClusterOrdeal):
         node = self.rng.choice(self.nodes)
         await trio.sleep(LONGEST)  # what was to end one may have come late
         for identity in IDS:
-            await node.grain(Caretaker, identity).ask(Work(0.0))
+            await node.grain(self.cast.caretaker, identity).ask(Work(0.0))
         await trio.sleep(1.0)
+        kind = self.cast.caretaker.__name__
         homes = {each: home for each, (home, _) in self.chronicle.at_home.items()}
         crashed = trio.current_time()
         self.nodes.remove(node)
@@ -174,15 +178,15 @@ class Household(ClusterOrdeal):
 
         async def check() -> str:
             await trio.lowlevel.checkpoint()
-            lost = [each for each in IDS if homes[f"Caretaker/{each}"] == node.address]
-            left = [each for each in lost if self.chronicle.at_home[f"Caretaker/{each}"][1] <= crashed]
+            lost = [each for each in IDS if homes[f"{kind}/{each}"] == node.address]
+            left = [each for each in lost if self.chronicle.at_home[f"{kind}/{each}"][1] <= crashed]
             return f"the caretakers {left} are not there again" if left else ""
 
         await self.within(RELOCATION, check)
 
 
-async def scenario(sim: SimulatedNodes, chronicle: Chronicle) -> None:
-    household = Household(sim, chronicle)
+async def scenario(sim: SimulatedNodes, chronicle: Chronicle, cast: Cast) -> None:
+    household = Household(sim, chronicle, cast)
     await household.open()
     async with trio.open_nursery() as nursery:
         for _ in range(4):
@@ -195,5 +199,5 @@ async def scenario(sim: SimulatedNodes, chronicle: Chronicle) -> None:
 def test_the_promises_of_grains_hold_under_random_faults(first: int) -> None:
     for seed in range(first, min(first + BATCH, SEEDS)):
         chronicle = Chronicle()
-        result = Simulation(seed).run(scenario, chronicle)
+        result = Simulation(seed).run(scenario, chronicle, CASTS[seed % len(CASTS)])
         assert (seed, result.violations, chronicle.broken) == (seed, (), [])
