@@ -187,6 +187,7 @@ async def test_a_role_that_nobody_has_is_told_to_who_asks(autojump_clock: MockCl
                 await a.grain(Workers, "ada").ask(Who())
             a.grain(Workers, "ada").tell(Add(1))
             assert [await anext(aiter(letters)), await anext(aiter(letters))]
+        assert stewards(a) == 0
         b = await town.start("b", grains=[Workers], roles=["work"])
         await a.cluster.wait_members(2)
         assert await a.grain(Workers, "ada").ask(Who()) == b.address

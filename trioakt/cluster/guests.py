@@ -136,7 +136,7 @@ class Guests:
         kind = shard.split(".", 2)[2]
         before = self._owners.get(shard)
         is_past = before is not None and int(token) < before.token
-        if self.is_over or run != self._estate.run or is_past or kind not in self._kinds:
+        if self.is_over or unquote(run) != self._estate.run or is_past or kind not in self._kinds:
             raise LeaseLostError(f"{self._estate.run} has no guests of {shard} for the owner {token} of {run}")
         if verb == "clear":
             self._owners[shard] = _Owner(int(token), self._estate.endpoint.ref_of(identity))

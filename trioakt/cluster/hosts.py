@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import trio
 
@@ -89,7 +90,7 @@ class Hosts:
         Raises:
             TrioaktError: It has not answered, or is not what it was.
         """
-        question = f"{member.run} {verb} {self._shard} {self._owner} {whom}"
+        question = f"{quote(member.run)} {verb} {self._shard} {self._owner} {whom}"
         if member.run == self._estate.run:
             return await self._guests.answer(question)
         return await self._estate.endpoint.inquire(Address.parse(member.address).node, "guest", question)

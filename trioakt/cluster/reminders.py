@@ -184,9 +184,9 @@ class Reminders:
         except (TrioaktError, ValueError) as error:
             request.fail(error)
         finally:
-            if request.pending:  # the keeper ends
-                path = self._shard.keeper.path
-                request.fail(ActorStoppedError(f"{path} has stopped", path))
+            if request.pending:  # the keeper ends, or is made again
+                path = self._shard.ref_to(request.message.identity).path
+                request.fail(ActorStoppedError(f"the owner of {path} has stopped", path))
 
     async def _create(self, key: str, value: bytes) -> int:
         """Write a reminder anew; what an attempt that was cut off has left there makes way."""

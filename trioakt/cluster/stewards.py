@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -92,6 +91,7 @@ class Stewards:
 
     Attributes:
         kind: As what stewards are activated in the shard.
+        homeless: Eager grains for which there is no place at the moment.
     """
 
     def __init__(self, estate: Estate, guests: Guests, name: str, owner: int, kind: type[Grain]) -> None:
@@ -107,6 +107,7 @@ class Stewards:
         self._name = name
         self._owner = owner
         self._losses = 0
+        self.homeless: set[str] = set()
         self._hosts = Hosts(estate, guests, name, owner, self.kind.name)
         self.clear, self.wait_cleared = self._hosts.clear, self._hosts.wait_cleared
         self._lodgings: dict[str, Lodging] = {}
@@ -203,6 +204,7 @@ class Stewards:
 
     def refuse(self, identity: str, envelope: Any, error: TrioaktError) -> None:
         """End a message for which there is no place."""
+        self._origins.pop(identity, None)
         refuse(self._estate.system, self._shard.ref_to(identity), envelope, error)
 
     def wake(self, identity: str, lodging: Lodging) -> None:
@@ -245,6 +247,9 @@ class Stewards:
     def hear(self, delta: Delta) -> None:
         """Hear of members that have gone or drain: their guests are to be elsewhere."""
         self._losses += len(delta.left)
+        for identity in tuple(self.homeless) if self._fitting() else ():
+            self.homeless.discard(identity)
+            self._shard.deliver(identity, Notice(Move()))
         for identity, lodging in tuple(self._lodgings.items()):
             member = self._view.members.get(lodging.member.node)
             if member is None or member.run != lodging.member.run:
@@ -261,8 +266,9 @@ class Stewards:
 
     def linked(self, place: str) -> None:
         """Hear of a new link to the node at ``host:port``: what was sent there may be lost, or the word of an end."""
+        runs = {each.run for each in self._view.members.values() if Address.parse(each.address).node == place}
         for identity, lodging in tuple(self._lodgings.items()):
-            if Address.parse(lodging.member.address).node == place:
+            if lodging.member.run in runs:
                 self.left(identity)
 
     def left(self, identity: str) -> None:
@@ -316,18 +322,21 @@ class Steward(Actor):
         await self._stewards.leave(self._identity, "dismiss")
 
     def _stop_if_idle(self, ctx: CoreContext) -> None:
-        if not ctx.self.statistics().depth:
+        if self._identity not in self._stewards.homeless and not ctx.self.statistics().depth:
             ctx.stop()
 
     async def _wake(self) -> None:
-        with suppress(PlacementError):  # its next message says so, too
+        try:
             self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
+        except PlacementError:
+            self._stewards.homeless.add(self._identity)
 
     async def _pass_on(self, ctx: CoreContext) -> None:
         try:
             lodging = await self._stewards.lodge(self._identity)
         except PlacementError as error:
             self._stewards.refuse(self._identity, ctx.envelope, error)
+            self._stop_if_idle(ctx)
         else:
             self._stewards.pass_on(self._identity, lodging, ctx.envelope)
 
