@@ -217,3 +217,22 @@ async def test_a_node_whose_address_is_that_of_another_datacenter_now_is_not_bel
 
         assert await ada.ask(Add(1)) == 6
         assert await here.locate("eve", datacenter="us") is None
+
+
+async def test_a_cluster_whose_name_another_one_has_taken_over_is_the_datacenter_no_more(
+    autojump_clock: MockClock,
+) -> None:
+    async with two_towns() as (world, _, here, _, there):
+        user = there[0].grain(User, "u-1", datacenter="eu")
+        await there[0].cluster.wait_datacenter("eu")
+        assert await user.ask(Who()) == here.address
+
+        world.directory.partition("eu-1")
+        await trio.sleep(2 * LEASE)
+        successor = await world.town("eu").start("eu-9", kinds=KINDS, grains=(User,))
+        await trio.sleep(LEASE)
+        world.directory.heal()
+        await trio.sleep(3 * LEASE)
+
+        assert await user.ask(Who()) == successor.address
+        assert await here.grain(User, "u-1").ask(Who()) == here.address

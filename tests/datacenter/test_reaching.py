@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import trio
 from trio.testing import MockClock
@@ -11,10 +13,12 @@ from tests.datacenter.kinds import AddThere, Clerk, IsLocal, Keep, Kept, User
 from tests.datacenter.world import KINDS, located, two_towns
 from trioakt import (
     ActorStoppedError,
+    Context,
     DatacenterError,
     NameTakenError,
     Placement,
     PlacementError,
+    StartError,
 )
 
 
@@ -169,3 +173,30 @@ async def test_actors_over_there_are_stopped_and_watched(autojump_clock: MockClo
         with pytest.raises(ActorStoppedError):
             await ada.ask(Who())
         assert await user.ask(Add(1)) == 1
+
+
+async def test_options_are_kept_over_there_such_as_those_without_end(autojump_clock: MockClock) -> None:
+    class Sleeper(Counter):
+        async def pre_start(self, ctx: Context) -> None:
+            await trio.sleep(100)
+
+    async with two_towns() as (_, _, here, _, there):
+        await there[0].cluster.names.register(Sleeper)
+        anywhere = Placement.random(datacenter="us")
+        ada = await here.spawn_on(anywhere, Sleeper, 5, name="ada", init_timeout=math.inf)
+        assert await ada.ask(Add(1)) == 6
+        with pytest.raises(StartError):
+            await here.spawn_on(anywhere, Sleeper, 5, name="eve", init_timeout=1.0)
+
+
+@pytest.mark.parametrize("shards", ["0", "-3", "1_0", "x", "100000", ""])
+async def test_a_ref_that_nobody_can_have_made_is_refused(autojump_clock: MockClock, shards: str) -> None:
+    async with two_towns() as (_, _, here, _, _):
+        with pytest.raises(ValueError, match="shards"):
+            here.endpoint.ref_of(f"datacenter/us:{shards}/cluster/ada")
+
+
+async def test_grains_of_other_datacenters_are_for_the_thread_of_the_system_alone(autojump_clock: MockClock) -> None:
+    async with two_towns() as (_, _, here, _, _):
+        with pytest.raises(RuntimeError, match="another thread"):
+            await trio.to_thread.run_sync(lambda: here.grain(User, "u-1", datacenter="us"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -18,11 +20,13 @@ from trioakt import (
     Datacenter,
     DatacenterChanged,
     DatacenterError,
+    DatacenterInfo,
     DatacenterState,
     NoQuorumError,
     Placement,
     Remote,
 )
+from trioakt.cluster.store import Changes, Resync
 
 
 def states(system: ActorSystem) -> dict[str, str]:
@@ -230,3 +234,55 @@ def test_a_directory_that_no_engine_is_for_is_refused_at_once() -> None:
     cluster = Cluster("sqlite://eu.db", datacenter=Datacenter("eu", directory="redis://127.0.0.1"))
     with pytest.raises(ValueError, match="redis"):
         ActorSystem("town", remote=Remote("tcp://127.0.0.1:0", cookie="town"), cluster=cluster)
+
+
+async def test_who_lets_an_active_datacenter_be_active_disturbs_nobody(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        here, there = await world.town("eu").start("eu-1"), await world.town("us").start("us-1")
+        await here.cluster.wait_datacenter("us")
+        await trio.sleep(1)
+        seen = list[DatacenterInfo]()
+
+        with here.events.listen(lambda event: seen.append(event.datacenter), DatacenterChanged):
+            await there.cluster.activate_datacenter()
+            await trio.sleep(1)
+        assert seen == []
+
+
+@asynccontextmanager
+async def silence(prefix: str, revision: int) -> AsyncGenerator[AsyncIterator[Changes | Resync]]:
+    """Watch as at a directory that tells of nothing any more."""
+    send, receive = trio.open_memory_channel[Changes | Resync](0)
+    with send, receive:
+        yield receive
+
+
+async def test_nothing_is_believed_for_long_where_the_watch_of_the_directory_has_fallen_silent(
+    autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_world() as world:
+        eu, us = world.town("eu"), world.town("us")
+        directory = world.directory.view("eu-1")
+        monkeypatch.setattr(directory, "watch", silence)
+        eu.datacenter = lambda _: Datacenter("eu", directory=directory, lease_ttl=LEASE, max_age=MAX_AGE)
+        there = await us.start("us-1")
+        here = await eu.start("eu-1")
+        await here.cluster.wait_datacenter("us")
+
+        await us.leave(there)
+        await trio.sleep(MAX_AGE)
+        assert states(here)["us"] == "inactive"
+
+
+async def test_who_waits_for_a_datacenter_is_not_told_what_is_too_old(autojump_clock: MockClock) -> None:
+    async with open_world() as world:
+        here, _ = await world.town("eu").start("eu-1"), await world.town("us").start("us-1")
+        await here.cluster.wait_datacenter("us")
+        world.directory.freeze()
+        await trio.sleep(2 * MAX_AGE)
+
+        with trio.move_on_after(MAX_AGE) as patience:
+            await here.cluster.wait_datacenter("us")
+        assert patience.cancelled_caught
+        world.directory.thaw()
+        assert (await here.cluster.wait_datacenter("us")).age < MAX_AGE

@@ -6,8 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
+import trio
+
+from tests.cluster.nodes import Add, Token, Who
 from tests.core.actors import Recorder
-from trioakt import ActorSystem, Context, Grain, GrainRef, Idle
+from trioakt import ActorSystem, Context, Grain, GrainRef, Idle, Request, message
 from trioakt.lowlevel import RestPolicy
 
 IDLE = 10.0
@@ -44,6 +47,46 @@ class Plain(Grain):
 
     def receive(self, ctx: Context, msg: Any) -> None:
         ctx.reply((ctx.identity, msg))
+
+
+@message
+class Hand:
+    """Tells a grain about another one."""
+
+    grain: GrainRef
+
+
+@message
+class Nap(Request[str]):
+    """Answered after so many seconds."""
+
+    seconds: float
+
+
+class User(Grain):
+    """Counts, and says where."""
+
+    passivation = Idle(30.0)
+
+    def __init__(self) -> None:
+        self.sum = 0
+
+    async def receive(self, ctx: Context, msg: object) -> None:
+        match msg:
+            case Who():
+                ctx.reply(ctx.system.address)
+            case Token():
+                ctx.reply(ctx.fencing_token)
+            case Add(amount):
+                self.sum += amount
+                ctx.reply(self.sum)
+            case Hand(grain):
+                grain.tell(Add(1))
+            case Nap(seconds):
+                await trio.sleep(seconds)
+                ctx.reply(ctx.identity)
+            case _:
+                ctx.unhandled()
 
 
 def write(ctx: Context, text: str) -> None:

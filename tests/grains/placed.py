@@ -7,9 +7,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import ClassVar
 
+import pytest
 import trio
 
-from tests.cluster.nodes import Add, Token, Town, Who, open_town
+from tests.cluster.nodes import Town, Who, open_town
+from tests.grains.kinds import User
 from trioakt import (
     ActorSystem,
     Context,
@@ -23,13 +25,6 @@ from trioakt import (
 
 IDS = [f"u{number}" for number in range(40)]
 IDLE = 20.0
-
-
-@message
-class Nap(Request[str]):
-    """Answered after so many seconds."""
-
-    seconds: float
 
 
 @message
@@ -65,16 +60,13 @@ class Strange:
     """No message that could travel."""
 
 
-class Local(Grain):
+class Local(User):
     """Counts where it was first needed."""
 
     passivation = Idle(IDLE)
     placement = Placement.local()
     alive: ClassVar[Counter[str]] = Counter()
     rung: ClassVar[list[tuple[str, str]]] = []
-
-    def __init__(self) -> None:
-        self.sum = 0
 
     async def pre_start(self, ctx: Context) -> None:
         self.alive[ctx.identity] += 1
@@ -86,16 +78,6 @@ class Local(Grain):
 
     async def receive(self, ctx: Context, msg: object) -> None:
         match msg:
-            case Who():
-                ctx.reply(ctx.system.address)
-            case Token():
-                ctx.reply(ctx.fencing_token)
-            case Add(amount):
-                self.sum += amount
-                ctx.reply(self.sum)
-            case Nap(seconds):
-                await trio.sleep(seconds)
-                ctx.reply(ctx.identity)
             case Quit():
                 ctx.reply(None)
                 ctx.stop()
@@ -111,7 +93,7 @@ class Local(Grain):
                 assert ctx.reminder is not None
                 self.rung.append((ctx.identity, ctx.reminder.name))
             case _:
-                ctx.unhandled()
+                await super().receive(ctx, msg)
 
 
 class AnyNode(Local):
@@ -136,6 +118,13 @@ class Eager(Local):
 
 
 KINDS: tuple[type[Grain], ...] = (Local, AnyNode, ByTurns, LeastLoaded, Eager)
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    """Forget what the grains of earlier tests have noted."""
+    Local.alive.clear()
+    Local.rung.clear()
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Counter, Token, Town, Who, open_town
+from tests.grains.kinds import Hand, Nap, User
 from trioakt import (
     Actor,
     ActorFailedError,
@@ -18,62 +19,18 @@ from trioakt import (
     Cluster,
     ClusterError,
     Context,
-    Grain,
     GrainRef,
-    Idle,
     OneForAll,
     PlacementError,
     PoisonPill,
     Remote,
-    Request,
     UnhandledMessageError,
-    message,
 )
 from trioakt.grains.sharing import ToGrain, shard_name
 from trioakt.patterns.kinds import kind_name
 from trioakt.testing import Probe
 
 IDS = [f"u{number}" for number in range(60)]
-
-
-@message
-class Hand:
-    """Tells a grain about another one."""
-
-    grain: GrainRef
-
-
-@message
-class Nap(Request[str]):
-    """Answered after so many seconds."""
-
-    seconds: float
-
-
-class User(Grain):
-    """Counts, and says where."""
-
-    passivation = Idle(30.0)
-
-    def __init__(self) -> None:
-        self.sum = 0
-
-    async def receive(self, ctx: Context, msg: object) -> None:
-        match msg:
-            case Who():
-                ctx.reply(ctx.system.address)
-            case Token():
-                ctx.reply(ctx.fencing_token)
-            case Add(amount):
-                self.sum += amount
-                ctx.reply(self.sum)
-            case Hand(grain):
-                grain.tell(Add(1))
-            case Nap(seconds):
-                await trio.sleep(seconds)
-                ctx.reply(ctx.identity)
-            case _:
-                ctx.unhandled()
 
 
 class Worker(User):

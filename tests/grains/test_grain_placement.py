@@ -10,6 +10,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import Add, Who, open_town
+from tests.grains.kinds import Nap
 from tests.grains.placed import (
     IDLE,
     IDS,
@@ -19,12 +20,12 @@ from tests.grains.placed import (
     Forget,
     LeastLoaded,
     Local,
-    Nap,
     Quit,
     Remind,
     Strange,
     Visit,
     Workers,
+    clean,
     homes,
     open_nodes,
     owner_of,
@@ -42,11 +43,7 @@ from trioakt import (
 )
 from trioakt.testing import Probe
 
-
-@pytest.fixture(autouse=True)
-def clean() -> None:
-    Local.alive.clear()
-    Local.rung.clear()
+__all__ = ["clean"]
 
 
 async def test_a_local_grain_is_active_on_the_node_that_needed_it_first(autojump_clock: MockClock) -> None:

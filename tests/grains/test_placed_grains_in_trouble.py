@@ -9,6 +9,7 @@ import trio
 from trio.testing import MockClock
 
 from tests.cluster.nodes import TTL, Add, Token, Who, open_town
+from tests.grains.kinds import Nap
 from tests.grains.placed import (
     IDLE,
     IDS,
@@ -16,9 +17,9 @@ from tests.grains.placed import (
     AnyNode,
     Eager,
     Local,
-    Nap,
     Remind,
     Workers,
+    clean,
     homes,
     open_nodes,
     owner_of,
@@ -32,11 +33,7 @@ from trioakt import (
 from trioakt.cluster.guests import ToGuest
 from trioakt.lowlevel import Envelope
 
-
-@pytest.fixture(autouse=True)
-def clean() -> None:
-    Local.alive.clear()
-    Local.rung.clear()
+__all__ = ["clean"]
 
 
 async def test_grains_of_a_node_that_crashes_are_active_elsewhere_with_a_larger_token(

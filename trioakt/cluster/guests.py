@@ -16,10 +16,10 @@ from urllib.parse import quote, unquote
 import attrs
 import trio
 
+from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import Alarm, Reminder
 from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
 from trioakt.grains.grain import Grain, GrainKind
-from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, finish, open_keeper
 from trioakt.lowlevel import ActorRef, Address, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
 from trioakt.patterns.kinds import kind_name
@@ -192,7 +192,7 @@ class Guests:
         return keepers
 
 
-class Lobby:
+class Lobby(Reception):
     """The recipient of what comes to the guests of one class.
 
     Args:
@@ -206,14 +206,10 @@ class Lobby:
 
     def __init__(self, guests: Guests, estate: Estate, kind: type[Grain]) -> None:
         system, text = estate.system, kind_name(kind)
-
-        def ref_to(identity: str) -> GrainRef[Any]:
-            ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
-            assert isinstance(ref, GrainRef)
-            return ref
-
         grains = GrainKind.of(kind, system.settings.actors)
-        self.shard = Shard(system, open_keeper(system, KEEPERS + text, self._run), grains, ref_to)
+        self.shard = Shard(
+            system, open_keeper(system, KEEPERS + text, self._run), grains, refs_to(estate.endpoint, text)
+        )
         self.shard.changed = self._note
         self._guests = guests
         self._estate = estate
@@ -228,16 +224,6 @@ class Lobby:
         return None if stay is None else stay.token
 
     # ------------------------------------------------------------------------- messages
-
-    @property
-    def address(self) -> str:
-        """The address."""
-        return self.shard.keeper.address
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it takes messages."""
-        return self.shard.keeper.is_alive
 
     def deliver(self, envelope: Envelope) -> None:
         """Hand a message to its guest; what comes from an owner of the past is a dead letter."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trioakt.cluster.guests import GuestLeft
+from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import DropReminder, KeepReminder, Reminders
 from trioakt.cluster.roll import Roll
 from trioakt.cluster.stewards import Stewards
@@ -52,7 +53,7 @@ def open_shard(estate: Estate, guests: Guests, name: str, token: int, kind: type
     return ActorRef(Door(estate, name, kind, stewards))
 
 
-class Door:
+class Door(Reception):
     """The recipient of what comes to a shard of this node.
 
     Args:
@@ -69,15 +70,9 @@ class Door:
 
     def __init__(self, estate: Estate, name: str, kind: type[Grain], stewards: Stewards | None) -> None:
         system, text = estate.system, kind_name(kind)
-
-        def ref_to(identity: str) -> GrainRef[Any]:
-            ref = estate.endpoint.ref_of(f"grain/{text}/{identity}")
-            assert isinstance(ref, GrainRef)
-            return ref
-
         grains = GrainKind.of(kind, system.settings.actors) if stewards is None else stewards.kind
         keeper = open_keeper(system, name, self._run)
-        shard = self.shard = Shard(system, keeper, grains, ref_to, named=stewards is None)
+        shard = self.shard = Shard(system, keeper, grains, refs_to(estate.endpoint, text), named=stewards is None)
         self.stewards = stewards
         if stewards is not None:
             stewards.serve(shard, ActorRef(self))
@@ -96,16 +91,6 @@ class Door:
                 nursery.start_soon(self._roll.run)
             if self.stewards is not None:
                 nursery.start_soon(self.stewards.clear)
-
-    @property
-    def address(self) -> str:
-        """The address."""
-        return self.shard.keeper.address
-
-    @property
-    def is_alive(self) -> bool:
-        """Whether it takes messages."""
-        return self.shard.keeper.is_alive
 
     def deliver(self, envelope: Envelope) -> None:
         """Hand a message to its grain; what is for none of this shard is a dead letter."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -9,6 +10,7 @@ import trio
 from trioakt.cluster.placement import Placement
 from trioakt.datacenter.abroad import DATACENTER, Abroad, home_of
 from trioakt.datacenter.orders import decode_order
+from trioakt.errors import LeaseLostError
 from trioakt.lowlevel import check_name
 
 if TYPE_CHECKING:
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from trioakt.cluster.node import ClusterNode
     from trioakt.lowlevel import ActorRef, CoreSystem
     from trioakt.remote.endpoint import Endpoint
+
+
+_SHARDS = re.compile(r"[1-9][0-9]{0,4}")
 
 
 class Embassy:
@@ -52,7 +57,10 @@ class Embassy:
         self._ways: dict[tuple[str, int], Abroad] = {}
         self._home = home_of(name, node.grains.shards)
         about = f"{DATACENTER}/{name}"
-        endpoint.inquiries[about] = endpoint.inquiries["cluster"]
+        self._guide = endpoint.inquiries["cluster"]
+        self._answering: set[trio.CancelScope] = set()
+        self._is_refused = False
+        endpoint.inquiries[about] = self._answer
         endpoint.inquiries[f"{about}/spawn"] = self._answer_spawn
         endpoint.inquiries[DATACENTER] = self._answer_home
         endpoint.identities[DATACENTER] = self._read
@@ -66,6 +74,13 @@ class Embassy:
                 self._system, self._endpoint, self.nursery, name, shards, lambda: self._addresses(name)
             )
         return there
+
+    def refuse(self, *, whether: bool) -> None:
+        """Hear whether another cluster has the name of this one: then that one is the datacenter."""
+        self._is_refused = whether
+        if whether:
+            for scope in tuple(self._answering):
+                scope.cancel()
 
     def close(self) -> None:
         """Let nobody wait for other datacenters any more."""
@@ -88,8 +103,28 @@ class Embassy:
             return self._endpoint.identities[scheme](rest)
         if self.is_over:
             raise ValueError("this node has ended, and reaches no other datacenter")
+        if not _SHARDS.fullmatch(shards):
+            raise ValueError(f"a datacenter has no {shards[:80]!r} shards")
         there = self.way(check_name(name), int(shards))
         return there.directory.ref_to(rest) if scheme == "cluster" else there.grains.read(rest)
+
+    async def _answer(self, question: str) -> str:
+        """Answer as the guide of this cluster does, for as long as this is the datacenter of its name."""
+        self._check_name()
+        with trio.CancelScope() as scope:
+            self._answering.add(scope)
+            try:
+                return await self._guide(question)
+            finally:
+                self._answering.discard(scope)
+        raise self._refusal()
+
+    def _check_name(self) -> None:
+        if self._is_refused:
+            raise self._refusal()
+
+    def _refusal(self) -> LeaseLostError:
+        return LeaseLostError(f"another cluster is the datacenter {self._name!r} now")
 
     async def _answer_home(self, _: str) -> str:
         """Tell a client with what the identities of refs to what is here begin."""
@@ -98,6 +133,7 @@ class Embassy:
 
     async def _answer_spawn(self, question: str) -> str:
         """Place an actor here, as another datacenter wishes."""
+        self._check_name()
         order = decode_order(question)
         await self._node.names.spawn_unseen(
             order.kind,

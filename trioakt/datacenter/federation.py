@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from threading import get_ident
 from typing import TYPE_CHECKING
 
 import trio
@@ -71,20 +72,28 @@ class Federation:
     async def wait_active(self, name: str) -> DatacenterInfo:
         """Wait until a datacenter is active; see ``ClusterNode.wait_datacenter``."""
         await trio.lowlevel.checkpoint()
-        while (found := self._known.get(name)) is None or found.state != DatacenterState.ACTIVE:
+        while True:
             self._check_open()
+            found = self._known.get(name)
+            is_known = found is not None and not self._is_refused and self._age <= self._settings.max_age
+            if found is not None and is_known and found.state == DatacenterState.ACTIVE:
+                return evolve(found, age=self._age)
             await self._changed.wait()
-        return evolve(found, age=self._age)
 
     async def drain(self, *, undo: bool = False) -> None:
         """Let others place nothing new here, or let them again; see ``ClusterNode.drain_datacenter``."""
-        if self._directory is None:
+        directory = self._directory
+        if directory is None:
             raise NoQuorumError("the directory of the datacenters cannot be reached")
         self._check_name()
         key = self._view.key(DRAINS, self._settings.name)
-        created = await self._directory.create(key, self._membership.run_id.encode())
         if undo:
-            await self._directory.delete(key, created.token)
+            listing = await directory.list(key)
+            for entry in listing.entries:
+                if entry.key == key:
+                    await directory.delete(key, entry.token)
+        else:
+            await directory.create(key, self._membership.run_id.encode())
 
     def abroad(self, name: str, *, placing: bool = False) -> Abroad | None:
         """Return the way into a datacenter; ``None`` if it is this one.
@@ -99,6 +108,8 @@ class Federation:
         """
         if name == self._settings.name:
             return None
+        if get_ident() != self._system.thread:
+            raise self._system.wrong_thread(self._system.address)
         self._check_open()
         found = self.check(name)
         if placing and found.state != DatacenterState.ACTIVE:
@@ -188,14 +199,16 @@ class Federation:
         return next(entry.value for entry in listing.entries if entry.key == key).decode()
 
     async def _listen(self, directory: Store) -> None:
-        """Find out that the directory still speaks, when nothing changes there."""
+        """Find out that the directory still speaks, and what it says, should its watch have fallen silent."""
         while True:
             await trio.sleep(self._settings.max_age / _LOOKS)
             try:
-                await directory.list(f"{self._view.prefix}signs of life/")
+                listing = await directory.list(self._view.prefix)
             except NoQuorumError:
                 continue
-            self._heard_at = trio.current_time()
+            if listing.revision > self._view.revision:
+                self._view.load(listing)
+            self._hear(None)
 
     @property
     def _age(self) -> float:
@@ -213,6 +226,7 @@ class Federation:
         self._heard_at = trio.current_time()
         ours = self._view.record(self._settings.name)
         self._is_refused = ours is not None and (ours.fact is None or ours.fact.cluster != self._cluster)
+        self._embassy.refuse(whether=self._is_refused and ours is not None and ours.fact is not None)
         before, self._known = self._known, self._view.datacenters()
         for name, info in self._known.items():
             if before.get(name) != info:

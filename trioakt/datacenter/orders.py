@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
+
 import msgspec
 
 
@@ -17,13 +19,13 @@ class SpawnOrder(msgspec.Struct, frozen=True):
     options: dict[str, int | float]
 
 
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(SpawnOrder)
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(SpawnOrder)
 
 
 def encode_order(order: SpawnOrder) -> str:
     """Return an order as the text of a question."""
-    return _encoder.encode(order).decode()
+    return b64encode(_encoder.encode(order)).decode()
 
 
 def decode_order(text: str) -> SpawnOrder:
@@ -33,6 +35,6 @@ def decode_order(text: str) -> SpawnOrder:
         ValueError: It is none.
     """
     try:
-        return _decoder.decode(text)
-    except msgspec.DecodeError as error:
+        return _decoder.decode(b64decode(text, validate=True))
+    except ValueError as error:
         raise ValueError(f"no order: {error}") from None

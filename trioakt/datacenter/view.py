@@ -49,7 +49,9 @@ class DirectoryView:
         self._entries = {entry.key: entry for entry in listing.entries}
 
     def apply(self, changes: Changes) -> None:
-        """Take what one revision has changed."""
+        """Take what one revision has changed, unless that is known already."""
+        if changes.revision <= self.revision:
+            return
         self.revision = changes.revision
         for change in changes.changes:
             if isinstance(change, Removed):
