@@ -35,10 +35,12 @@ from trioakt import (
     ActorFailedError,
     ActorSystem,
     AskCycleError,
+    Bounded,
     Cluster,
     CodecError,
     Grain,
     GrainRef,
+    Placement,
     PoisonPill,
 )
 from trioakt.testing import Probe
@@ -220,3 +222,24 @@ def test_a_placement_that_is_none_is_refused() -> None:
 
     with pytest.raises(TypeError, match="placement"):
         Cluster("sqlite://x.db", grains=[Odd])
+
+
+class Narrow(Local):
+    """Has room for few messages."""
+
+    placement = Placement.round_robin()
+    options = {"mailbox": Bounded(2)}  # noqa: RUF012
+
+
+async def test_who_sends_to_a_grain_waits_for_room_in_its_mailbox_wherever_it_is(autojump_clock: MockClock) -> None:
+    async with open_town() as town:
+        a = await town.start("a", grains=[Narrow])
+        b = await town.start("b", grains=[Narrow])
+        await a.cluster.wait_members(2)
+        for each in IDS[:4]:
+            began = trio.current_time()
+            for _ in range(10):
+                await a.grain(Narrow, each).send(Nap(1.0))
+            assert trio.current_time() - began > 5.0
+            await trio.sleep(5.0)
+            assert await b.grain(Narrow, each).ask(Add(1)) == 1

@@ -112,7 +112,7 @@ class ClusterGrains:
         route = self._route_to(grain)
         door = None if route.has_parked else self._door(grain)
         if door is not None:
-            await door.shard.send(grain.id, envelope)
+            await door.admit(grain, envelope)
         else:
             self._check_placement(grain.shard, grain.kind)
             await route.send(Envelope(self._routed(grain, envelope.message), envelope.sender))

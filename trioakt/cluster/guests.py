@@ -18,10 +18,10 @@ import trio
 
 from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import Alarm, Reminder
-from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
+from trioakt.errors import ActorError, ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.shard import Shard, finish, open_keeper
-from trioakt.lowlevel import ActorRef, Address, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
+from trioakt.lowlevel import PASSIVATE, ActorRef, Address, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
 from trioakt.patterns.kinds import kind_name
 from trioakt.patterns.rhythm import Agenda
 
@@ -52,6 +52,8 @@ class ToGuest(Carrier):
     identity: str
     message: Any
     reminder: Reminder | None = None
+    sent: bool = False
+    """Whether its sender waits for room in the mailbox."""
 
 
 @message(name="trioakt.guest.left")
@@ -173,15 +175,11 @@ class Guests:
         raise LeaseLostError(f"{self._estate.run} has lost its lease")
 
     async def let_go(self) -> None:
-        """Return when no guest is left: their owners call them away, and where there is none, they end here."""
-        async with trio.open_nursery() as nursery:
-            for lobby in self._lobbies.values():
-                nursery.start_soon(lobby.dismiss_orphans)
-            await self._wait_none()
-
-    async def _wait_none(self) -> None:
-        while guests := [guest for each in self._lobbies.values() for guest in each.shard.keeper.children.values()]:
-            await ActorRef[Any](guests[0]).wait_stopped()
+        """Return when no guest is left: owners call them away, and those that are lazy and at rest go by themselves."""
+        while True:
+            if not [lobby for lobby in tuple(self._lobbies.values()) if lobby.let_rest()]:
+                return
+            await trio.sleep(_PAUSE)
 
     def kill(self) -> list[ActorRef[Any]]:
         """End all at once; return what is to have ended then."""
@@ -211,6 +209,7 @@ class Lobby(Reception):
             system, open_keeper(system, KEEPERS + text, self._run), grains, refs_to(estate.endpoint, text)
         )
         self.shard.changed = self._note
+        self._is_lazy = kind.relocation == "lazy"
         self._guests = guests
         self._estate = estate
         self._stays: dict[str, _Stay] = {}
@@ -245,7 +244,9 @@ class Lobby(Reception):
         if isinstance(envelope, Ask):
             self._estate.endpoint.check_circle(envelope, grain)
             envelope.target = grain
-        if routed.reminder is not None and isinstance(envelope, Ask):
+        if routed.sent and isinstance(envelope, Ask):
+            self.shard.keeper.own().tasks.start_soon(self._admit, envelope, grain.id)
+        elif routed.reminder is not None and isinstance(envelope, Ask):
             alarm = Alarm(envelope.message, routed.reminder, grain)
             self.shard.deliver(grain.id, alarm)
             self.shard.keeper.own().tasks.start_soon(self._answer, envelope, alarm)
@@ -253,13 +254,22 @@ class Lobby(Reception):
             self.shard.deliver(grain.id, envelope)
 
     async def send(self, envelope: Envelope) -> None:
-        """Take a message in; senders wait for the owner's steward, not for the guest."""
+        """Take a message in; that a sender waits for the guest is said in the message."""
         self.deliver(envelope)
         await trio.lowlevel.checkpoint()
 
     def signal(self, signal: Signal) -> None:
         """Pass a signal on to the parent of the guests."""
         self.shard.keeper.signal(signal)
+
+    async def _admit(self, sent: Ask, identity: str) -> None:
+        """Tell the sender when the mailbox has taken a message."""
+        try:
+            await self.shard.send(identity, Envelope(sent.message, sent.sender))
+        except ActorError as error:
+            sent.fail(error)
+        else:
+            sent.reply(None)
 
     async def _answer(self, told: Ask, alarm: Alarm) -> None:
         """Tell the owner how a reminder has ended."""
@@ -329,13 +339,12 @@ class Lobby(Reception):
                 await ActorRef[Any](cell).wait_stopped()
         self._forget(identity)
 
-    async def dismiss_orphans(self) -> None:
-        """Forget the grains whose shards nobody owns now, likewise."""
-        owners = self._estate.view.owners
-        async with trio.open_nursery() as nursery:
-            for identity, stay in tuple(self._stays.items()):
-                if stay.shard not in owners:
-                    nursery.start_soon(self.dismiss, identity)
+    def let_rest(self) -> bool:
+        """Passivate lazy guests that are at rest, and return whether any are left."""
+        guests = tuple(self.shard.keeper.children.values())
+        for guest in guests if self._is_lazy else ():
+            guest.signal(PASSIVATE)
+        return bool(guests)
 
     async def clear(self, shard: str, owner: int) -> None:
         """Forget the guests of owners before; what they have not handled after the grace period is cut off."""

@@ -323,9 +323,10 @@ class Holdings:
     async def hand_over(self) -> None:
         """Let all go, for other nodes to take."""
         self.draining = True
-        await self._hand_over.let_all_go()
-        with trio.move_on_after(self._system.settings.actors.stop_grace):
-            await self.guests.let_go()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._hand_over.let_all_go)
+            with trio.move_on_after(self._system.settings.actors.stop_grace):
+                await self.guests.let_go()
 
 
 @attrs.frozen(eq=False)

@@ -10,7 +10,7 @@ from trioakt.cluster.guests import GuestLeft
 from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import DropReminder, KeepReminder, Reminders
 from trioakt.cluster.roll import Roll
-from trioakt.cluster.stewards import Stewards
+from trioakt.cluster.stewards import Sending, Stewards
 from trioakt.errors import UnhandledMessageError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
@@ -125,7 +125,16 @@ class Door(Reception):
         if grain is None:
             raise self._astray()
         envelope.message = envelope.message.message
-        await self.shard.send(grain.id, envelope)
+        await self.admit(grain, envelope)
+
+    async def admit(self, grain: GrainRecipient, envelope: Envelope) -> None:
+        """Wait until the mailbox of a grain of this shard has taken a message, wherever it is."""
+        if self.stewards is None:
+            await self.shard.send(grain.id, envelope)
+        else:
+            sending = Sending(envelope, grain)
+            self.shard.deliver(grain.id, sending)
+            await sending.wait()
 
     def _addressee(self, envelope: Envelope) -> GrainRecipient | None:
         """Return the grain of this shard that a message is for; that of one that is active is known."""

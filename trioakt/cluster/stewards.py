@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from trioakt.cluster.member import Member
     from trioakt.cluster.view import Delta
     from trioakt.grains.shard import Shard
-    from trioakt.lowlevel import CoreContext, TerminationCause
+    from trioakt.lowlevel import CoreContext, Envelope, TerminationCause
 
 _log = logging.getLogger("trioakt")
 
@@ -77,6 +77,18 @@ class Lodging:
     member: Member
     lobby: ActorRef[Any]
     token: int
+
+
+class Sending(Ask):
+    """A message on its way whose sender waits until the grain's mailbox has taken it."""
+
+    __slots__ = ()
+
+    asked = False
+    lapses = True
+
+    def __init__(self, sent: Envelope, grain: Recipient) -> None:
+        super().__init__(sent.message, sent.sender, None, math.inf, grain)
 
 
 class Stewards:
@@ -196,8 +208,8 @@ class Stewards:
 
     def pass_on(self, identity: str, lodging: Lodging, envelope: Any) -> None:
         """Send a message to where its grain is."""
-        reminder = getattr(envelope, "reminder", None)
-        envelope.message = ToGuest(self._name, lodging.token, identity, envelope.message, reminder)
+        reminder, is_sent = getattr(envelope, "reminder", None), isinstance(envelope, Sending)
+        envelope.message = ToGuest(self._name, lodging.token, identity, envelope.message, reminder, is_sent)
         if isinstance(envelope, Ask):
             envelope.pass_on(lodging.lobby.recipient)
         deliver_or_lose(self._estate.system, lodging.lobby, envelope)
