@@ -213,7 +213,7 @@ class Lobby(Reception):
         self._guests = guests
         self._estate = estate
         self._stays: dict[str, _Stay] = {}
-        self._by_shard: dict[str, set[str]] = {}
+        self._by_shard: dict[str, dict[str, None]] = {}
         self._left: Agenda[str] = Agenda()
         self._wake = trio.Event()
 
@@ -363,12 +363,12 @@ class Lobby(Reception):
     def _keep(self, identity: str, stay: _Stay) -> None:
         if identity not in self._stays:
             self._stays[identity] = stay
-            self._by_shard.setdefault(stay.shard, set()).add(identity)
+            self._by_shard.setdefault(stay.shard, {})[identity] = None
 
     def _forget(self, identity: str) -> None:
         stay = self._stays.pop(identity, None)
         if stay is not None:
-            self._by_shard[stay.shard].discard(identity)
+            self._by_shard[stay.shard].pop(identity, None)
             self._left.discard(identity)
 
 

@@ -119,7 +119,7 @@ class Stewards:
         self._name = name
         self._owner = owner
         self._losses = 0
-        self.homeless: set[str] = set()
+        self.homeless: dict[str, None] = {}
         self._hosts = Hosts(estate, guests, name, owner, self.kind.name)
         self.clear, self.wait_cleared = self._hosts.clear, self._hosts.wait_cleared
         self._lodgings: dict[str, Lodging] = {}
@@ -260,7 +260,7 @@ class Stewards:
         """Hear of members that have gone or drain: their guests are to be elsewhere."""
         self._losses += len(delta.left)
         for identity in tuple(self.homeless) if self._fitting() else ():
-            self.homeless.discard(identity)
+            del self.homeless[identity]
             self._shard.deliver(identity, Notice(Move()))
         for identity, lodging in tuple(self._lodgings.items()):
             member = self._view.members.get(lodging.member.node)
@@ -341,7 +341,7 @@ class Steward(Actor):
         try:
             self._stewards.wake(self._identity, await self._stewards.lodge(self._identity))
         except PlacementError:
-            self._stewards.homeless.add(self._identity)
+            self._stewards.homeless[self._identity] = None
 
     async def _pass_on(self, ctx: CoreContext) -> None:
         try:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from trioakt.datacenter.facts import VERSION, DatacenterFact, encode_fact
 from trioakt.datacenter.info import DatacenterState
-from trioakt.datacenter.view import RECORDS, DirectoryView
+from trioakt.datacenter.view import DRAINS, RECORDS, DirectoryView
 from trioakt.errors import ClusterError, LeaseLostError, NoQuorumError
 
 if TYPE_CHECKING:
@@ -97,13 +97,19 @@ class Registrar:
                 view.load(await directory.list(prefix))
                 if view.entry(key) is None:
                     await directory.create(key, b"", lease)
-                leader = self._membership.view.leader
-                if leader is not None and leader.run == self._membership.run_id:
+                if self._writes(view):
                     await self._record(directory, view)
                 self._is_cut_off = False
             except NoQuorumError as error:  # the lease may hold all the same
                 self._lament(error)
             await self._pause()
+
+    def _writes(self, view: DirectoryView) -> bool:
+        """Whether this node is the leader, or the leader does not reach the directory."""
+        leader = self._membership.view.leader
+        if leader is None or leader.run == self._membership.run_id:
+            return leader is not None
+        return view.entry(view.lease_key(self._datacenter.name, self._cluster, leader.run)) is None
 
     async def _record(self, directory: Store, view: DirectoryView) -> None:
         """Let the record say how the cluster stands."""
@@ -124,6 +130,9 @@ class Registrar:
         else:
             _log.warning("%s takes over the datacenter %s, of a cluster that is gone", self._membership.us, name)
             await directory.delete(key, record.token)
+            mark = view.entry(view.key(DRAINS, name))
+            if mark is not None:  # which was not for this cluster
+                await directory.delete(mark.key, mark.token)
 
     def _refuse(self, cluster: str, why: str) -> None:
         """Say, once for each, that the name is taken."""

@@ -126,23 +126,31 @@ class Directory:
 
     async def _keep_up(self, name: str, known: str) -> None:
         """Know who has a name, for as long as it is there and somebody holds a ref to it."""
-        reason = ""
+        reason, review = "", trio.current_time() + _REVIEW
         while True:
-            with trio.move_on_after(_REVIEW) as review:
+            with trio.move_on_after(_REVIEW):
                 try:
                     known = await self.inquire(f"owner {name} {known}")
                 except (ActorNotFoundError, UnhandledMessageError) as error:
                     reason = str(error)
                     break
                 except TrioaktError:
+                    self._let_go(name)
                     await trio.sleep(_PATIENCE)
                 else:
                     self._note(name, known)
-            if review.cancelled_caught and name not in self._recipients:
+                    review = trio.current_time() + _REVIEW
+            if trio.current_time() >= review and name not in self._recipients:
                 break
         self._followed.discard(name)
         self._owners.pop(name, None)
         self._settle(name, reason)
+
+    def _let_go(self, name: str) -> None:
+        """Hold on no longer to a recipient that nobody waits at; who waits in ``send`` holds it itself."""
+        recipient = self._in_use.get(name)
+        if recipient is not None and not recipient.is_in_use:
+            del self._in_use[name]
 
     def _note(self, name: str, text: str) -> None:
         self._owners[name] = self.endpoint.ref_of(text) if text else None

@@ -126,7 +126,7 @@ class NamedRecipient:
         if owner is not None:
             _aim(envelope, owner)
             owner.recipient.deliver(envelope)
-        elif len(self._parked) >= ROOM:
+        elif len(self._parked) >= ROOM and not self._has_dropped():
             raise MailboxFullError(f"too much waits for {self.name!r} to have an owner again", f"/user/{self.name}")
         else:
             self._parked.append(Parked(envelope))
@@ -176,6 +176,19 @@ class NamedRecipient:
         self._settled.set()
         self._settled = trio.Event()
 
+    def _has_dropped(self) -> bool:
+        """Drop requests whose askers have given up; return whether there were any."""
+        parked, self._parked = self._parked, deque()
+        for each in parked:
+            if isinstance(each.envelope, Ask) and (each.envelope.given_up or not each.envelope.pending):
+                self._lapse(each.envelope)
+            else:
+                self._parked.append(each)
+        return len(self._parked) < len(parked)
+
+    def _lapse(self, envelope: Ask) -> None:
+        self._system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.ASKER_GONE)
+
     def _watch_out(self) -> None:
         """See that this object is told; a name that this node has not heard of is looked up."""
         self._registry.keep(self)
@@ -185,7 +198,7 @@ class NamedRecipient:
     def _hand_over(self, owner: ActorRef[Any], envelope: Envelope) -> None:
         system = self._system
         if isinstance(envelope, Ask) and (envelope.given_up or not envelope.pending):
-            system.dead_letter(envelope.message, envelope.sender, ActorRef(self), DeadLetterReason.ASKER_GONE)
+            self._lapse(envelope)
             return
         try:
             _aim(envelope, owner)
