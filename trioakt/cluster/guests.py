@@ -20,6 +20,7 @@ from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import Alarm, Reminder
 from trioakt.errors import ActorError, ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
 from trioakt.grains.grain import Grain, GrainKind
+from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, finish, open_keeper
 from trioakt.lowlevel import PASSIVATE, ActorRef, Address, Ask, Carrier, DeadLetterReason, Envelope, Kill, message
 from trioakt.patterns.kinds import kind_name
@@ -215,6 +216,7 @@ class Lobby(Reception):
         self._stays: dict[str, _Stay] = {}
         self._by_shard: dict[str, dict[str, None]] = {}
         self._left: Agenda[str] = Agenda()
+        self._admitting: Counter[str] = Counter()
         self._wake = trio.Event()
 
     def token_of(self, identity: str) -> int | None:
@@ -236,7 +238,7 @@ class Lobby(Reception):
             self.shard.wake(identity)
         else:
             self._pass_on(envelope, routed, grain)
-        if not self.shard.is_needed(identity):  # it could not be made
+        if not self._is_needed(identity):  # it could not be made
             self._note(identity)
 
     def _pass_on(self, envelope: Envelope, routed: ToGuest, grain: GrainRecipient) -> None:
@@ -245,11 +247,12 @@ class Lobby(Reception):
             self._estate.endpoint.check_circle(envelope, grain)
             envelope.target = grain
         if routed.sent and isinstance(envelope, Ask):
-            self.shard.keeper.own().tasks.start_soon(self._admit, envelope, grain.id)
+            self._admitting[grain.id] += 1  # it is needed until its mailbox has taken this
+            self.shard.keeper.own().tasks.start_soon(self._admit, envelope, grain)
         elif routed.reminder is not None and isinstance(envelope, Ask):
             alarm = Alarm(envelope.message, routed.reminder, grain)
             self.shard.deliver(grain.id, alarm)
-            self.shard.keeper.own().tasks.start_soon(self._answer, envelope, alarm)
+            self.shard.keeper.own().tasks.start_soon(self._answer, envelope, alarm, grain)
         else:
             self.shard.deliver(grain.id, envelope)
 
@@ -262,23 +265,40 @@ class Lobby(Reception):
         """Pass a signal on to the parent of the guests."""
         self.shard.keeper.signal(signal)
 
-    async def _admit(self, sent: Ask, identity: str) -> None:
+    async def _admit(self, sent: Ask, grain: GrainRecipient) -> None:
         """Tell the sender when the mailbox has taken a message."""
         try:
-            await self.shard.send(identity, Envelope(sent.message, sent.sender))
+            await self.shard.send(grain.id, Envelope(sent.message, sent.sender))
+            sent.reply(None)
+        except ActorStoppedError:  # the parent of the guests ends, or is made again
+            pass
         except ActorError as error:
             sent.fail(error)
-        else:
-            sent.reply(None)
+        finally:
+            self._end(sent, grain)
+            self._admitting[grain.id] -= 1
+            if not self._admitting[grain.id]:
+                del self._admitting[grain.id]
+            if not self._is_needed(grain.id):  # it could not be made
+                self._note(grain.id)
 
-    async def _answer(self, told: Ask, alarm: Alarm) -> None:
+    def _is_needed(self, identity: str) -> bool:
+        return self.shard.is_needed(identity) or identity in self._admitting
+
+    async def _answer(self, told: Ask, alarm: Alarm, grain: GrainRecipient) -> None:
         """Tell the owner how a reminder has ended."""
         try:
             await alarm.wait()
+            told.reply(None)
         except Exception as error:  # of the grain
             told.fail(error)
-        else:
-            told.reply(None)
+        finally:
+            self._end(told, grain)
+
+    def _end(self, told: Ask, grain: GrainRecipient) -> None:
+        """See that a message has an answer, though the parent of the guests ends or is made again."""
+        if told.pending:
+            told.fail(ActorStoppedError(f"{grain.address} has been stopped", GrainRef(grain).path))
 
     def _refuse(self, envelope: Envelope) -> None:
         routed = envelope.message
@@ -323,16 +343,16 @@ class Lobby(Reception):
 
     def release(self, identity: str) -> bool:
         """Forget a grain that is not active; return whether that is so."""
-        if self.shard.is_needed(identity):
+        if self._is_needed(identity):
             return False
         self._forget(identity)
         return True
 
     async def dismiss(self, identity: str) -> None:
         """Forget a grain, after it has handled what waits for it."""
-        while self.shard.is_needed(identity):
+        while self._is_needed(identity):
             cell = self.shard.active(identity)
-            if cell is None:  # its parent is made again
+            if cell is None:  # it is about to be made, or its parent is made again
                 await trio.sleep(_PAUSE)
             else:
                 finish(cell)
