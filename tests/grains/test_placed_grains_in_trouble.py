@@ -17,6 +17,7 @@ from tests.grains.placed import (
     AnyNode,
     Eager,
     Local,
+    Quit,
     Remind,
     Workers,
     clean,
@@ -31,6 +32,7 @@ from trioakt import (
     PlacementError,
 )
 from trioakt.cluster.guests import ToGuest
+from trioakt.cluster.stewards import Sending
 from trioakt.lowlevel import Envelope
 
 __all__ = ["clean"]
@@ -226,3 +228,19 @@ async def test_a_guest_is_passivated_though_the_owner_of_its_shard_cannot_be_rea
         town.network.heal()
         await trio.sleep(10.0)
         assert stewards(a) + stewards(b) == 0
+
+
+async def test_a_guest_is_not_let_go_before_it_has_taken_what_was_sent(autojump_clock: MockClock) -> None:
+    async with open_nodes(1) as (_, (a,)):
+        ada = a.grain(Local, "ada")
+        token = await ada.ask(Token())
+        holdings = a.cluster.membership.holdings
+        assert holdings is not None
+        lobby = await holdings.guests._open(ada.kind)  # pyright: ignore[reportPrivateUsage]
+        await ada.ask(Quit())
+        await ada.wait_stopped()
+        sending = Sending(Envelope(ToGuest(ada.grain.shard, token, "ada", Add(1), None, True), None), ada.grain)
+        lobby.deliver(sending)
+        assert not lobby.release("ada")
+        await sending.wait()
+        assert await ada.ask(Add(0)) == 1
