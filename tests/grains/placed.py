@@ -141,6 +141,12 @@ async def homes(node: ActorSystem, kind: type[Grain]) -> dict[str, str]:
     return {each: await node.grain(kind, each).ask(Who()) for each in IDS}
 
 
+async def settle_on(node: ActorSystem) -> None:
+    """Let the local grains be active on a node."""
+    for each in IDS:
+        assert await node.grain(Local, each).ask(Who()) == node.address
+
+
 def owner_of(nodes: list[ActorSystem], kind: type[Grain], identity: str) -> ActorSystem:
     """Return the node that owns the shard of a grain."""
     shard = nodes[0].grain(kind, identity).grain.shard

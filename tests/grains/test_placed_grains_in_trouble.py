@@ -24,6 +24,7 @@ from tests.grains.placed import (
     homes,
     open_nodes,
     owner_of,
+    settle_on,
     stewards,
 )
 from trioakt import (
@@ -43,8 +44,7 @@ async def test_grains_of_a_node_that_crashes_are_active_elsewhere_with_a_larger_
 ) -> None:
     async with open_nodes() as (town, nodes):
         a, b, _ = nodes
-        for each in IDS:
-            assert await a.grain(Local, each).ask(Who()) == a.address
+        await settle_on(a)
         identity = next(each for each in IDS if owner_of(nodes, Local, each) is not a)
         grain = b.grain(Local, identity)
         before = await grain.ask(Token())
@@ -69,8 +69,7 @@ async def test_eager_grains_of_a_node_that_crashes_are_active_again_at_once(auto
 async def test_no_grain_is_active_twice_when_the_owner_of_its_shard_crashes(autojump_clock: MockClock) -> None:
     async with open_nodes() as (town, nodes):
         a, b, c = nodes
-        for each in IDS:
-            await a.grain(Local, each).ask(Add(1))
+        await settle_on(a)
         owned = [each for each in IDS if owner_of(nodes, Local, each) is b]
         before = {each: await c.grain(Local, each).ask(Token()) for each in owned}
         await town.crash(b)
@@ -86,8 +85,7 @@ async def test_a_guest_finishes_what_it_has_in_hand_when_another_node_takes_its_
 ) -> None:
     async with open_nodes() as (town, nodes):
         a, b, _ = nodes
-        for each in IDS:
-            await a.grain(Local, each).ask(Who())
+        await settle_on(a)
         identity = next(each for each in IDS if owner_of(nodes, Local, each) is b)
         a.grain(Local, identity).tell(Nap(TTL + 4))
         a.grain(Local, identity).tell(Add(1))
@@ -99,8 +97,7 @@ async def test_a_guest_finishes_what_it_has_in_hand_when_another_node_takes_its_
 
 async def test_a_node_that_drains_sends_its_guests_elsewhere_and_no_ask_fails(autojump_clock: MockClock) -> None:
     async with open_nodes() as (_, (a, b, c)), trio.open_nursery() as nursery:
-        for each in IDS:
-            await a.grain(Local, each).ask(Who())
+        await settle_on(a)
 
         async def ask_all() -> None:
             while True:
@@ -135,8 +132,7 @@ async def test_a_guest_whose_node_loses_its_lease_is_gone_before_it_is_active_el
 ) -> None:
     async with open_nodes() as (town, nodes):
         a, b, _ = nodes
-        for each in IDS:
-            await a.grain(Local, each).ask(Who())
+        await settle_on(a)
         town.store.partition("a")
         await trio.sleep(TTL + 2)
         for each in IDS:
@@ -206,8 +202,7 @@ async def test_a_handler_that_reminds_while_its_shard_moves_holds_nothing_up(aut
 
 async def test_a_node_whose_guests_nobody_owns_any_more_leaves_at_once(autojump_clock: MockClock) -> None:
     async with open_nodes(2) as (town, (a, b)):
-        for each in IDS:
-            await b.grain(Local, each).ask(Who())
+        await settle_on(b)
         await town.crash(a)
         await trio.sleep(TTL + 0.5)
         began = trio.current_time()
@@ -220,8 +215,7 @@ async def test_a_guest_is_passivated_though_the_owner_of_its_shard_cannot_be_rea
 ) -> None:
     async with open_nodes(2) as (town, nodes):
         a, b = nodes
-        for each in IDS:
-            await b.grain(Local, each).ask(Who())
+        await settle_on(b)
         town.network.partition({"a"}, {"b"})
         await trio.sleep(IDLE + 10.0)
         assert not +Local.alive
