@@ -168,7 +168,7 @@ class Household(ClusterOrdeal):
         node = self.rng.choice(self.nodes)
         await trio.sleep(LONGEST)  # what was to end one may have come late
         for identity in IDS:
-            await node.grain(self.cast.caretaker, identity).ask(Work(0.0))
+            await self.within(RELOCATION, partial(self.check_service, node, self.cast.caretaker, identity))
         await trio.sleep(1.0)
         kind = self.cast.caretaker.__name__
         homes = {each: home for each, (home, _) in self.chronicle.at_home.items()}
