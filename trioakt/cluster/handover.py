@@ -26,6 +26,7 @@ class HandOver:
         limiter: How many names are let go at the same time.
         held: What is held, by name.
         has_heir: Tells whether another node can take a name.
+        settled: Called with names of which something has changed.
     """
 
     def __init__(
@@ -35,12 +36,14 @@ class HandOver:
         limiter: trio.CapacityLimiter,
         held: dict[str, Holding],
         has_heir: Callable[[Holding], bool],
+        settled: Callable[[Iterable[str]], None],
     ) -> None:
         self._estate = estate
         self._deeds = deeds
         self._limiter = limiter
         self._held = held
         self._has_heir = has_heir
+        self._settled = settled
 
     async def let_all_go(self) -> None:
         """Let all go: each actor finishes what waits for it; what nobody can take ends. A lost lease cuts it short."""
@@ -66,6 +69,7 @@ class HandOver:
     async def disown(self, holding: Holding) -> None:
         """Own a name no more."""
         self._held.pop(holding.name, None)
+        self._settled([holding.name])  # it may have the next owner already, as the lease was lost meanwhile
         await self._deeds.disown(holding.name, holding.token)
         holding.gone.set()
 

@@ -80,7 +80,12 @@ class Holdings:
         self._settled = settled
         self._limiter = trio.CapacityLimiter(_AT_ONCE)
         self._hand_over = HandOver(
-            estate, self._deeds, self._limiter, self.held, lambda each: bool(self.heir_of(each.source, each.name))
+            estate,
+            self._deeds,
+            self._limiter,
+            self.held,
+            lambda each: bool(self.heir_of(each.source, each.name)),
+            settled,
         )
         self._claiming: set[str] = set()
         self._is_over = False

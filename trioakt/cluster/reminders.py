@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from trioakt.cluster.insisting import insist
 from trioakt.errors import ActorStoppedError, LeaseLostError, NoReplyError, TrioaktError, UnhandledMessageError
-from trioakt.lowlevel import ActorRef, Ask, Failure, Recipient, Request, check_name, message
+from trioakt.lowlevel import ActorRef, Ask, Failure, Recipient, Request, State, check_name, message
 from trioakt.patterns.rhythm import SHORTEST, Agenda
 
 if TYPE_CHECKING:
@@ -201,8 +201,8 @@ class Reminders:
 
     def _check(self) -> None:
         """See that what was written counts: an owner that came after this node may not have seen it."""
-        if not self._lease.holds:
-            raise LeaseLostError("the lease was lost meanwhile; the reminder may be there or not")
+        if not self._lease.holds or self._shard.keeper.state is State.STOPPED:
+            raise LeaseLostError("the grain has another owner by now; the reminder may be there or not")
 
     # ------------------------------------------------------------------------ how they come
 
