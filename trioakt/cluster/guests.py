@@ -18,7 +18,7 @@ import trio
 
 from trioakt.cluster.reception import Reception, refs_to
 from trioakt.cluster.reminders import Alarm, Reminder
-from trioakt.errors import ActorError, ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
+from trioakt.errors import ActorStoppedError, LeaseLostError, MailboxFullError, NameTakenError
 from trioakt.grains.grain import Grain, GrainKind
 from trioakt.grains.ref import GrainRef
 from trioakt.grains.shard import Shard, finish, open_keeper
@@ -270,9 +270,9 @@ class Lobby(Reception):
         try:
             await self.shard.send(grain.id, Envelope(sent.message, sent.sender))
             sent.reply(None)
-        except ActorStoppedError:  # the parent of the guests ends, or is made again
-            pass
-        except ActorError as error:
+        except ActorStoppedError as error:  # it names the parent of the guests, which may only be made again
+            sent.fail(ActorStoppedError(str(error), GrainRef(grain).path))
+        except Exception as error:  # of the grain, or of its mailbox
             sent.fail(error)
         finally:
             self._end(sent, grain)
